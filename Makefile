@@ -1,0 +1,125 @@
+# Leat. `make` builds build/bin; `make demo` shows it at work; `make test` tests it; `make help`.
+
+VERSION := 0.1.0
+
+# A variant is a build of its own in its own folder: release, san (ASan + UBSan and fault hooks,
+# which the tests use), tsan.
+VARIANT ?= release
+ifeq ($(VARIANT),release)
+BUILD    := build
+OPTIMIZE := -O2
+else ifeq ($(VARIANT),san)
+BUILD    := build/san
+OPTIMIZE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DLEAT_TEST_HOOKS
+else ifeq ($(VARIANT),tsan)
+BUILD    := build/tsan
+OPTIMIZE := -O1 -fsanitize=thread -DLEAT_TEST_HOOKS
+else
+$(error VARIANT is release, san or tsan, not "$(VARIANT)")
+endif
+
+CC       ?= cc
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Werror
+PACKAGES := libzmq msgpack lmdb libpq hiredis libmicrohttpd sqlite3 libxxhash jansson libutf8proc zlib
+# Asked once, and only when something is compiled: `make deps` must work before they are there.
+PC_CFLAGS = $(eval PC_CFLAGS := $(shell pkg-config --cflags $(PACKAGES)))$(PC_CFLAGS)
+PC_LIBS   = $(eval PC_LIBS := $(shell pkg-config --libs $(PACKAGES)))$(PC_LIBS)
+CFLAGS   ?= -g
+ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DLEAT_VERSION='"$(VERSION)"' -I. $(WARNINGS) $(OPTIMIZE) \
+             -fPIC -pthread $(PC_CFLAGS) $(CFLAGS)
+LIBS     = -Wl,--as-needed $(PC_LIBS) -lcsv -llinear -lm -pthread $(LDFLAGS)
+
+PROGRAMS := leat leat-ingest leat-cache leat-classify leat-persist
+SOURCES  := $(filter-out %/main.c,$(wildcard proto/*.c services/*.c services/*/*.c services/flows/*/*.c)) 
+MAINS    := $(wildcard services/*/main.c)
+UNITS    := $(wildcard tests/unit/test_*.c)
+BENCHES  := $(wildcard tests/bench/bench_*.c)
+EXAMPLES := $(wildcard proto/examples/*.c)
+
+OBJECTS  := $(SOURCES:%.c=$(BUILD)/%.o)
+BINARIES := $(PROGRAMS:%=$(BUILD)/bin/%)
+UNIT_BINARIES  := $(UNITS:tests/unit/%.c=$(BUILD)/tests/%)
+BENCH_BINARIES := $(BENCHES:tests/bench/%.c=$(BUILD)/bench/%)
+EXAMPLE_BINARIES := $(EXAMPLES:proto/examples/%.c=$(BUILD)/examples/%)
+
+.PHONY: all help deps unit units examples test lint format bench bench-programs demo clean
+.DELETE_ON_ERROR:
+
+all: $(BINARIES) $(EXAMPLE_BINARIES)
+
+help:
+	@echo 'make            build build/bin (needs the packages that make deps installs)'
+	@echo 'make demo       install what is missing, build, and show Leat at work'
+	@echo 'make test       install what is missing and run all tests'
+	@echo 'make unit       build and run the unit tests of this VARIANT (release, san, tsan)'
+	@echo 'make lint       compiler warnings, clang-format, cppcheck'
+	@echo 'make bench      measure; BENCH="name ..." runs only those'
+	@echo 'make deps       install the Debian packages that building and testing need'
+	@echo 'make clean      remove build/'
+
+deps:
+	@deploy/install-packages
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The SQL that persist carries inside: recompiled when a migration changes.
+$(BUILD)/services/persist/migrations.o: $(wildcard deploy/migrations/*/*.sql)
+
+$(BUILD)/libservices.a: $(OBJECTS)
+	@rm -f $@
+	ar rcs $@ $(OBJECTS)
+
+$(BUILD)/bin/leat: $(BUILD)/services/leat/main.o $(BUILD)/libservices.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/bin/leat-%: $(BUILD)/services/%/main.o $(BUILD)/libservices.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libservices.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libservices.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/examples/%: $(BUILD)/proto/examples/%.o $(BUILD)/libservices.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
+
+units: $(UNIT_BINARIES)
+
+examples: $(EXAMPLE_BINARIES)
+
+unit: units
+	@tests/run --build $(BUILD) unit
+
+test: deps
+	$(MAKE) all units
+	$(MAKE) VARIANT=san all units
+	@tests/run
+
+bench-programs: all $(BENCH_BINARIES)
+
+bench: deps
+	$(MAKE) bench-programs
+	@tests/bench/run $(BENCH)
+
+demo: deps
+	$(MAKE) all
+	@deploy/demo
+
+lint: deps
+	@tests/lint
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+clean:
+	rm -rf build
+
+-include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNITS:%.c=$(BUILD)/%.d) $(BENCHES:%.c=$(BUILD)/%.d) $(EXAMPLES:%.c=$(BUILD)/%.d)

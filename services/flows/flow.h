@@ -1,0 +1,58 @@
+/* A flow: a kind of record, the stages it passes in order, its codec and its tables. One row of
+ * leat_flows; everything that is particular to a kind is in a folder of its own here. */
+#ifndef LEAT_FLOW_H
+#define LEAT_FLOW_H
+
+#include "proto/batch.h"
+#include "services/flows/table.h"
+#include "services/runtime/settings.h"
+
+/* Why a record was not taken, or became a dead letter. */
+struct leat_why {
+    const char *code;  /* short and fixed: "text_missing" */
+    char message[200]; /* for a person */
+};
+
+/* Limits of the records that the front door checks, read from settings once. */
+struct leat_flow_limits {
+    size_t text_max_bytes; /* text.max_bytes */
+};
+
+struct leat_flow {
+    const char *kind;
+    const char *const *stages; /* after ingest, in order, ended by NULL */
+
+    /* Bytes by which stages may let one record grow on its way, at most: with the largest send this
+     * bounds every frame of the flow (MAXMSGSIZE). */
+    size_t growth;
+
+    /* Is this record fit to be taken? `record` is any msgpack object. */
+    bool (*check)(const msgpack_object *record, const struct leat_flow_limits *limits,
+                  struct leat_why *why);
+
+    /* The record's natural key, for the rows of dead_letters; size 0 when it has none. */
+    struct leat_span (*key)(const msgpack_object *record);
+
+    /* 128-bit key of what may be cached of a record, for `fingerprint` (text.md's "model, topics and
+     * settings that matter"); NULL for flows without a cache. false: this record has no key. */
+    bool (*cache_key)(const msgpack_object *record, const uint8_t fingerprint[16], uint8_t key[16]);
+
+    /* Where the records end: tables in the order they are written; ended by NULL. */
+    const struct leat_table *const *tables;
+};
+
+/* All flows, ended by NULL. */
+extern const struct leat_flow *const leat_flows[];
+
+/* NULL: no such kind. */
+const struct leat_flow *leat_flow_find(const char *kind, size_t size);
+
+/* The stage after `stage` in the flow; NULL after the last, or when the stage is not in it. */
+const char *leat_flow_next(const struct leat_flow *flow, const char *stage);
+
+struct leat_flow_limits leat_flow_limits_read(const struct leat_settings *settings);
+
+/* Largest frame of the flow between stages, from ingest.send_bytes and ingest.send_records. */
+size_t leat_flow_max_frame(const struct leat_flow *flow, const struct leat_settings *settings);
+
+#endif

@@ -1,0 +1,59 @@
+/* A table of the store, described once: the check of the schema, the COPY encoder and the SQLite
+ * statements follow from it. */
+#ifndef LEAT_TABLE_H
+#define LEAT_TABLE_H
+
+#include "proto/batch.h"
+
+enum leat_column_type {
+    LEAT_COL_TEXT,        /* text          SQLite TEXT */
+    LEAT_COL_BIGINT,      /* bigint        INTEGER */
+    LEAT_COL_BOOL,        /* boolean       INTEGER 0 or 1 */
+    LEAT_COL_DOUBLE,      /* double precision  REAL */
+    LEAT_COL_TIMESTAMPTZ, /* µs since 1970 timestamptz     TEXT, ISO 8601 UTC with microseconds */
+    LEAT_COL_UUID,        /* 16 bytes      TEXT, 8-4-4-4-12 */
+    LEAT_COL_JSONB,       /* JSON text     TEXT */
+    LEAT_COL_BYTEA,       /* bytea         BLOB */
+};
+
+/* One value of a row. Text and bytes belong to the batch the row was made of. */
+struct leat_value {
+    bool null;
+    union {
+        struct leat_span bytes; /* TEXT, UUID (16 bytes), JSONB, BYTEA */
+        int64_t integer;        /* BIGINT, BOOL, TIMESTAMPTZ */
+        double real;            /* DOUBLE */
+    };
+};
+
+struct leat_column {
+    const char *name;
+    enum leat_column_type type;
+    bool nullable;
+    bool is_key; /* part of the primary key */
+};
+
+/* Facts about a row that do not come from its record. */
+struct leat_row_context {
+    const struct leat_batch *batch;
+    uint32_t index;
+    int64_t version;
+    int64_t ingested_at; /* µs: the batch's stamp */
+};
+
+struct leat_table {
+    const char *name;
+    const struct leat_column *columns; /* ended by a NULL name; one is "version", one is "origin" */
+    size_t n_columns;
+
+    /* Rows that an item gives in this table (a text: 1). */
+    uint32_t (*rows)(const struct leat_row_context *ctx, const msgpack_object *record);
+
+    /* Fills `values` (rows × n_columns, row-major) for an item without an error. Memory from the
+     * batch's arena. false: the item cannot be stored, and why (it becomes a dead letter). */
+    bool (*fill)(const struct leat_row_context *ctx, const msgpack_object *record,
+                 struct leat_value *values, struct leat_batch *arena, char code[32],
+                 char message[200]);
+};
+
+#endif

@@ -1,0 +1,60 @@
+/* What classify finds in a text: exactly what text, model and settings determine. Packed once by
+ * classify, carried as it is through cache and wire, read by persist. */
+#ifndef LEAT_TEXT_RESULT_H
+#define LEAT_TEXT_RESULT_H
+
+#include "proto/wire.h"
+
+enum {
+    TEXT_EMOTIONS = 8, /* anger disgust fear joy sadness surprise trust neutral */
+    TEXT_MAX_LABELS = 64,
+    TEXT_MAX_TOPICS = 5,
+    TEXT_LABEL_MAX = 64, /* bytes of a label's or a topic's key */
+};
+
+extern const char *const text_emotion_names[TEXT_EMOTIONS];
+
+struct text_label_score {
+    struct leat_span label;
+    double probability; /* 4 decimals */
+};
+
+struct text_topic {
+    struct leat_span topic;
+    double confidence, keyword_score; /* 3 decimals */
+    double embedding_score;           /* 3 decimals; NaN: no embedding model */
+};
+
+struct text_result {
+    struct leat_span model; /* "name version" */
+    struct leat_span sentiment_label;
+    double sentiment_score; /* [-1, 1], 4 decimals; the label follows from it */
+    struct leat_span emotion_label;
+    double emotion_score;                         /* of the distribution */
+    uint32_t distribution[TEXT_EMOTIONS];         /* millionths; they sum to exactly 1 000 000 */
+    struct text_label_score emotions[TEXT_MAX_LABELS]; /* above threshold, best first */
+    size_t n_emotions;
+    struct text_topic topics[TEXT_MAX_TOPICS]; /* best first */
+    size_t n_topics;
+    bool truncated; /* the model did not read all of the text */
+};
+
+/* Codec version: part of the fingerprint; raised whenever the packed form changes. */
+enum { TEXT_RESULT_VERSION = 1 };
+
+void text_result_pack(const struct text_result *result, msgpack_sbuffer *to);
+bool text_result_read(struct leat_span packed, msgpack_zone *zone, struct text_result *out,
+                      struct leat_error *err);
+
+/* The item's "derived": weights from the record's own fields. */
+struct text_weights {
+    double influence;  /* [1, 5], 2 decimals */
+    double confidence; /* [0, 1], 3 decimals */
+};
+void text_weights_pack(const struct text_weights *weights, msgpack_sbuffer *to);
+bool text_weights_read(struct leat_span packed, struct text_weights *out, struct leat_error *err);
+
+/* Key of what may be cached: XXH3 of 128 bits over fingerprint and text. */
+void text_cache_key(const uint8_t fingerprint[16], struct leat_span text, uint8_t key[16]);
+
+#endif
