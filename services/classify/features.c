@@ -32,7 +32,8 @@ struct counter {
 
 struct features {
     struct features_shape shape;
-    uint32_t *symbols; /* the folded text: one space at either end and between what whitespace parts */
+    uint32_t
+        *symbols; /* the folded text: one space at either end and between what whitespace parts */
     size_t symbol_room;
     struct counter counters[FEATURES_FAMILIES];
     uint32_t ascii[128]; /* folded symbol; SPACE for all that parts */
@@ -50,6 +51,18 @@ static size_t power_of_two(size_t least)
 static size_t features_most(enum features_family family, size_t symbols)
 {
     return family == FEATURES_WORDS ? symbols : symbols * (GRAM_LONGEST - 1);
+}
+
+/* The worst a character does is to fold two bytes to three code points. */
+static size_t symbol_room(const struct features_shape *shape)
+{
+    return 2 * shape->read_bytes + FOLD_MOST + 2;
+}
+
+size_t features_room(const struct features_shape *shape)
+{
+    return features_most(FEATURES_WORDS, symbol_room(shape)) +
+           features_most(FEATURES_GRAMS, symbol_room(shape));
 }
 
 static bool counter_open(struct counter *counter, unsigned bits, size_t most)
@@ -122,8 +135,7 @@ struct features *features_open(const struct features_shape *shape, struct leat_e
     if (made) {
         self->shape = *shape;
         fill_ascii(self->ascii);
-        /* The worst a character does is to fold two bytes to three code points. */
-        self->symbol_room = 2 * shape->read_bytes + FOLD_MOST + 2;
+        self->symbol_room = symbol_room(shape);
         self->symbols = malloc(self->symbol_room * sizeof *self->symbols);
         made = self->symbols != NULL;
         for (int f = 0; f < FEATURES_FAMILIES; f++)
@@ -211,8 +223,8 @@ static size_t fold_wide(const char *text, size_t size, uint32_t *out, size_t *ma
     }
     utf8proc_int32_t folded[FOLD_MOST];
     int boundclass = 0;
-    utf8proc_ssize_t n = utf8proc_decompose_char(
-        point, folded, FOLD_MOST, UTF8PROC_CASEFOLD | UTF8PROC_IGNORE, &boundclass);
+    utf8proc_ssize_t n = utf8proc_decompose_char(point, folded, FOLD_MOST,
+                                                 UTF8PROC_CASEFOLD | UTF8PROC_IGNORE, &boundclass);
     if (n < 0 || n > FOLD_MOST) {
         folded[0] = point;
         n = 1;

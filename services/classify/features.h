@@ -24,7 +24,7 @@ enum {
     FEATURES_BITS_LEAST = 4,
     FEATURES_BITS_MOST = 22,
     FEATURES_READ_LEAST = 16,
-    FEATURES_READ_MOST = 1 << 20
+    FEATURES_READ_MOST = 1 << 16
 };
 
 struct features_shape {
@@ -43,6 +43,9 @@ struct features_list {
     const struct features_count *items;
     size_t size;
 };
+
+/* The most items that the lists of one text of this shape can have together. */
+size_t features_room(const struct features_shape *shape);
 
 /* Working memory for texts of one shape, for one thread. Reused: extracting allocates nothing. */
 struct features;
