@@ -29,7 +29,7 @@ void text_result_pack(const struct text_result *result, msgpack_sbuffer *to)
     leat_pack_array(&pk, (uint32_t)result->n_emotions * 2);
     for (size_t i = 0; i < result->n_emotions; i++) {
         leat_pack_str(&pk, result->emotions[i].label);
-        msgpack_pack_double(&pk, result->emotions[i].probability);
+        msgpack_pack_uint32(&pk, result->emotions[i].probability);
     }
     leat_pack_array(&pk, (uint32_t)result->n_topics * 4);
     for (size_t i = 0; i < result->n_topics; i++) {
@@ -63,6 +63,14 @@ static bool to_real(const msgpack_object *object, double *out)
     return true;
 }
 
+static bool to_millionths(const msgpack_object *object, uint32_t *out)
+{
+    if (object->type != MSGPACK_OBJECT_POSITIVE_INTEGER || object->via.u64 > 1000000)
+        return false;
+    *out = (uint32_t)object->via.u64;
+    return true;
+}
+
 static bool to_array(const msgpack_object *object, size_t multiple, size_t max, size_t *n)
 {
     if (object->type != MSGPACK_OBJECT_ARRAY || object->via.array.size % multiple != 0 ||
@@ -79,11 +87,9 @@ static bool read_distribution(const msgpack_object *object, struct text_result *
     if (!to_array(object, 1, TEXT_EMOTIONS, &n) || n != TEXT_EMOTIONS)
         return false;
     for (size_t i = 0; i < n; i++) {
-        const msgpack_object *value = &object->via.array.ptr[i];
-        if (value->type != MSGPACK_OBJECT_POSITIVE_INTEGER || value->via.u64 > 1000000)
+        if (!to_millionths(&object->via.array.ptr[i], &out->distribution[i]))
             return false;
-        out->distribution[i] = (uint32_t)value->via.u64;
-        sum += value->via.u64;
+        sum += out->distribution[i];
     }
     return sum == 1000000;
 }
@@ -95,7 +101,7 @@ static bool read_emotions(const msgpack_object *object, struct text_result *out)
     for (size_t i = 0; i < out->n_emotions; i++) {
         const msgpack_object *pair = &object->via.array.ptr[2 * i];
         if (!to_str(&pair[0], &out->emotions[i].label) ||
-            !to_real(&pair[1], &out->emotions[i].probability))
+            !to_millionths(&pair[1], &out->emotions[i].probability))
             return false;
     }
     return true;

@@ -16,7 +16,7 @@ extern const char *const text_emotion_names[TEXT_EMOTIONS];
 
 struct text_label_score {
     struct leat_span label;
-    double probability; /* 4 decimals */
+    uint32_t probability; /* millionths */
 };
 
 struct text_topic {
@@ -28,7 +28,7 @@ struct text_topic {
 struct text_result {
     struct leat_span model; /* "name version" */
     struct leat_span sentiment_label;
-    double sentiment_score; /* [-1, 1], 4 decimals; the label follows from it */
+    double sentiment_score; /* [-1, 1], 6 decimals; the label follows from it */
     struct leat_span emotion_label;
     double emotion_score;                         /* of the distribution */
     uint32_t distribution[TEXT_EMOTIONS];         /* millionths; they sum to exactly 1 000 000 */

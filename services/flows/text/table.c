@@ -118,9 +118,9 @@ static void put_units(struct json *json, uint32_t units, int decimals)
     json->at += decimals;
 }
 
-static void put_real(struct json *json, double value, double unit, int decimals)
+static void put_score(struct json *json, double value)
 {
-    put_units(json, (uint32_t)lround(fmin(fmax(value, 0), 1) * unit), decimals);
+    put_units(json, (uint32_t)lround(fmin(fmax(value, 0), 1) * 1000), 3);
 }
 
 static struct json json_begin(struct leat_batch *arena, size_t size)
@@ -162,7 +162,7 @@ static struct leat_span emotions_json(const struct text_result *result, struct l
         put(&json, i ? ",{\"label\":" : "{\"label\":");
         put_string(&json, result->emotions[i].label);
         put(&json, ",\"probability\":");
-        put_real(&json, result->emotions[i].probability, 1e4, 4);
+        put_units(&json, result->emotions[i].probability, 6);
         *json.at++ = '}';
     }
     *json.at++ = ']';
@@ -181,14 +181,14 @@ static struct leat_span topics_json(const struct text_result *result, struct lea
         put(&json, i ? ",{\"topic\":" : "{\"topic\":");
         put_string(&json, topic->topic);
         put(&json, ",\"confidence\":");
-        put_real(&json, topic->confidence, 1e3, 3);
+        put_score(&json, topic->confidence);
         put(&json, ",\"keyword_score\":");
-        put_real(&json, topic->keyword_score, 1e3, 3);
+        put_score(&json, topic->keyword_score);
         put(&json, ",\"embedding_score\":");
         if (isnan(topic->embedding_score))
             put(&json, "null");
         else
-            put_real(&json, topic->embedding_score, 1e3, 3);
+            put_score(&json, topic->embedding_score);
         *json.at++ = '}';
     }
     *json.at++ = ']';
