@@ -22,8 +22,11 @@ bool leat_fail_in(struct leat_error *err, const char *format, ...)
         va_start(args, format);
         int n = vsnprintf(err->text, sizeof err->text, format, args);
         va_end(args);
-        if (n >= 0 && (size_t)n < sizeof err->text)
-            snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", inner.text);
+        if (n < 0 || (size_t)n >= sizeof err->text)
+            return false;
+        /* A reason that is cut at the end is meant to be. */
+        if (snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", inner.text) < 0)
+            err->text[n] = '\0';
     }
     return false;
 }

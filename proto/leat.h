@@ -1,0 +1,89 @@
+/* leat.h: the client library. Sends records to Leat and knows what became of them.
+ *
+ * A client collects records into sends, keeps every send until ingest has answered it (answered
+ * means: on disk), and sends it again after a lost connection or a restarted ingest: nothing is
+ * lost, nothing is taken twice. It talks on sockets only inside the calls below; it starts no
+ * thread of its own, and a handle belongs to one thread.
+ *
+ *     struct leat_client *c = leat_connect (&(struct leat_options){.endpoints =
+ * "tcp://127.0.0.1:5550"}, &err); leat_send (c, "text", id, id_size, record, record_size, &err);
+ *     leat_flush (c, LEAT_UNTIL_COMMITTED, 60000, &err);
+ *     leat_disconnect (&c);
+ */
+#ifndef LEAT_H
+#define LEAT_H
+
+#include "proto/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct leat_client;
+
+/* A record that ingest would not take. Pointers live for the call only. */
+struct leat_reject {
+    uint64_t record;    /* which: the number that leat_send gave it, from 0 */
+    const char *code;   /* short and fixed, e.g. "text_missing" */
+    const char *reason; /* for a person */
+};
+
+struct leat_options {
+    const char *endpoints; /* one address, or a comma-separated list whose order is fixed: a key
+                              always goes to the same one of the list */
+    const char *client;    /* 1-128 bytes, this client's name; NULL: a random one. A second client
+                              of the same name fences the first */
+    size_t batch_bytes;    /* records are collected up to so many bytes a send; 0: 64 KiB */
+    int linger_ms;         /* how long a record may wait for company in leat_poll; 0: 5 ms */
+    int connect_ms;        /* how long leat_connect waits for a welcome; 0: 5000; -1: for ever */
+    void (*on_reject)(void *arg, const struct leat_reject *reject);
+    void (*on_event)(void *arg, const char *event); /* "reconnected", "busy", …; may be NULL */
+    void *arg;
+};
+
+/* What is known now, over all endpoints. */
+struct leat_progress {
+    uint64_t sent;      /* records given to leat_send */
+    uint64_t accepted;  /* on ingest's disk */
+    uint64_t rejected;  /* told to on_reject */
+    uint64_t committed; /* of those accepted: in the store */
+    uint64_t dead;      /* of those accepted: in dead_letters */
+    uint64_t resent;    /* sends that went out again */
+};
+
+enum leat_until { LEAT_UNTIL_ACCEPTED, LEAT_UNTIL_COMMITTED };
+
+/* Connects and waits for the welcome of every endpoint. NULL: nothing answered in time, an address
+ * is malformed, or the other side speaks another version; `err` says so. */
+struct leat_client *leat_connect(const struct leat_options *options, struct leat_error *err);
+
+/* Takes one record: a packed msgpack map, copied. `key` (the text's id, the series' name) chooses
+ * among several endpoints. Blocks while credit or the unanswered limit is used up. Returns false
+ * only when nothing can be sent any more (fenced by a second client of this name, record larger
+ * than a send may be, kind unknown to the endpoint); then the record was not taken. */
+bool leat_send(struct leat_client *self, const char *kind, const void *key, size_t key_size,
+               const void *record, size_t record_size, struct leat_error *err);
+
+/* Lets the client work for up to `timeout_ms` (0: what can be done now): sends what has waited long
+ * enough, reads answers, reconnects. False when fenced or refused. */
+bool leat_poll(struct leat_client *self, int timeout_ms, struct leat_error *err);
+
+/* Sends what is open and works until every record is answered, or (LEAT_UNTIL_COMMITTED) until
+ * every accepted one is committed or dead. False when `timeout_ms` passed first (-1: never) or the
+ * client is fenced; nothing is lost by that: call it again. */
+bool leat_flush(struct leat_client *self, enum leat_until until, int timeout_ms,
+                struct leat_error *err);
+
+void leat_progress(const struct leat_client *self, struct leat_progress *out);
+
+/* Closes. What was not answered is abandoned (it may or may not have been taken). Idempotent. */
+void leat_disconnect(struct leat_client **self);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

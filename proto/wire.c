@@ -1,0 +1,400 @@
+#include "proto/wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- scanning ------------------------------------------------------------------------------- */
+
+/* What follows the type bytes 0xc0 to 0xdf: first `width` bytes that hold a length (0: there are
+ * none), then `fixed` bytes, and as many bytes or values as the length says. */
+struct layout {
+    uint8_t width;
+    uint8_t fixed;
+    uint8_t values; /* values for each unit of length: 0 bytes instead, 1 array, 2 map */
+    uint8_t known;
+};
+
+static const struct layout layouts[32] = {
+    {0, 0, 0, 1},  /* c0 nil */
+    {0, 0, 0, 0},  /* c1 never used */
+    {0, 0, 0, 1},  /* c2 false */
+    {0, 0, 0, 1},  /* c3 true */
+    {1, 0, 0, 1},  /* c4 bin 8 */
+    {2, 0, 0, 1},  /* c5 bin 16 */
+    {4, 0, 0, 1},  /* c6 bin 32 */
+    {1, 1, 0, 1},  /* c7 ext 8 */
+    {2, 1, 0, 1},  /* c8 ext 16 */
+    {4, 1, 0, 1},  /* c9 ext 32 */
+    {0, 4, 0, 1},  /* ca float 32 */
+    {0, 8, 0, 1},  /* cb float 64 */
+    {0, 1, 0, 1},  /* cc uint 8 */
+    {0, 2, 0, 1},  /* cd uint 16 */
+    {0, 4, 0, 1},  /* ce uint 32 */
+    {0, 8, 0, 1},  /* cf uint 64 */
+    {0, 1, 0, 1},  /* d0 int 8 */
+    {0, 2, 0, 1},  /* d1 int 16 */
+    {0, 4, 0, 1},  /* d2 int 32 */
+    {0, 8, 0, 1},  /* d3 int 64 */
+    {0, 2, 0, 1},  /* d4 fixext 1 */
+    {0, 3, 0, 1},  /* d5 fixext 2 */
+    {0, 5, 0, 1},  /* d6 fixext 4 */
+    {0, 9, 0, 1},  /* d7 fixext 8 */
+    {0, 17, 0, 1}, /* d8 fixext 16 */
+    {1, 0, 0, 1},  /* d9 str 8 */
+    {2, 0, 0, 1},  /* da str 16 */
+    {4, 0, 0, 1},  /* db str 32 */
+    {2, 0, 1, 1},  /* dc array 16 */
+    {4, 0, 1, 1},  /* dd array 32 */
+    {2, 0, 2, 1},  /* de map 16 */
+    {4, 0, 2, 1},  /* df map 32 */
+};
+
+static uint64_t big_endian(const uint8_t *at, unsigned width)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < width; i++)
+        value = value << 8 | at[i];
+    return value;
+}
+
+/* One value without what is inside it: its head and, for a scalar, its body. */
+struct element {
+    size_t size;     /* bytes; 0: not whole, or no msgpack */
+    uint64_t values; /* that follow and belong to it */
+    bool container;
+};
+
+static inline struct element element_at(const uint8_t *at, size_t left)
+{
+    const struct element broken = {0, 0, false};
+    if (left == 0)
+        return broken;
+    uint8_t b = at[0];
+    if (b < 0x80 || b >= 0xe0)
+        return (struct element){1, 0, false};
+    if (b >= 0xa0 && b < 0xc0) {
+        size_t size = 1 + (size_t)(b & 0x1f);
+        return size <= left ? (struct element){size, 0, false} : broken;
+    }
+    if (b < 0xa0)
+        return (struct element){1, (uint64_t)(b & 0x0f) << (b < 0x90), true};
+
+    struct layout layout = layouts[b - 0xc0];
+    if (!layout.known || left < 1 + (size_t)layout.width)
+        return broken;
+    uint64_t length = big_endian(at + 1, layout.width);
+    size_t size = 1 + (size_t)layout.width + layout.fixed;
+    if (layout.values)
+        return (struct element){size, length * layout.values, true};
+    size += length;
+    return size <= left ? (struct element){size, 0, false} : broken;
+}
+
+size_t leat_wire_scan(struct leat_span in, struct leat_error *err)
+{
+    uint64_t
+        outer[LEAT_WIRE_MAX_DEPTH]; /* values still to come in the containers around this one */
+    uint64_t left = 1;              /* values still to come here */
+    unsigned depth = 0;
+    size_t at = 0;
+
+    for (;;) {
+        struct element e = element_at(in.data + at, in.size - at);
+        if (e.size == 0) {
+            if (at < in.size && in.data[at] == 0xc1)
+                leat_fail(err, "no msgpack: byte c1 at offset %zu", at);
+            else
+                leat_fail(err, "cut short: the value at offset %zu goes beyond the end (%zu bytes)",
+                          at, in.size);
+            return 0;
+        }
+        at += e.size;
+        if (e.container) {
+            if (depth == LEAT_WIRE_MAX_DEPTH) {
+                leat_fail(err, "nested deeper than %d at offset %zu", LEAT_WIRE_MAX_DEPTH,
+                          at - e.size);
+                return 0;
+            }
+            /* Every value takes a byte at least, so a count is believed only as far as bytes go. */
+            if (e.values > in.size - at) {
+                leat_fail(err, "cut short: %llu values promised at offset %zu, %zu bytes left",
+                          (unsigned long long)e.values, at - e.size, in.size - at);
+                return 0;
+            }
+            if (e.values > 0) {
+                outer[depth++] = left;
+                left = e.values;
+                continue;
+            }
+        }
+        while (--left == 0) {
+            if (depth == 0)
+                return at;
+            left = outer[--depth];
+        }
+    }
+}
+
+bool leat_walk_open(struct leat_walk *self, struct leat_span in, struct leat_error *err)
+{
+    struct element e = element_at(in.data, in.size);
+    uint8_t b = e.size > 0 ? in.data[0] : 0;
+    if (!((b >= 0x80 && b < 0x90) || b == 0xde || b == 0xdf))
+        return leat_fail(err, in.size == 0 ? "empty" : "no map where one must begin");
+    if (e.values > in.size - e.size)
+        return leat_fail(err, "cut short: a map of %llu pairs, %zu bytes left",
+                         (unsigned long long)(e.values / 2), in.size - e.size);
+    *self = (struct leat_walk){{in.data + e.size, in.size - e.size}, e.values / 2};
+    return true;
+}
+
+bool leat_walk_next(struct leat_walk *self, struct leat_span *key, struct leat_span *value,
+                    struct leat_error *err)
+{
+    size_t size = leat_wire_scan(self->rest, err);
+    if (size == 0)
+        return false;
+    if (!leat_wire_text((struct leat_span){self->rest.data, size}, key))
+        *key = (struct leat_span){NULL, 0};
+    self->rest = (struct leat_span){self->rest.data + size, self->rest.size - size};
+
+    size = leat_wire_scan(self->rest, err);
+    if (size == 0)
+        return false;
+    *value = (struct leat_span){self->rest.data, size};
+    self->rest = (struct leat_span){self->rest.data + size, self->rest.size - size};
+    self->left--;
+    return true;
+}
+
+bool leat_wire_array(struct leat_span packed, struct leat_span *values, uint32_t *count)
+{
+    struct element e = element_at(packed.data, packed.size);
+    uint8_t b = e.size > 0 ? packed.data[0] : 0;
+    if (!((b >= 0x90 && b < 0xa0) || b == 0xdc || b == 0xdd))
+        return false;
+    *values = (struct leat_span){packed.data + e.size, packed.size - e.size};
+    *count = (uint32_t)e.values;
+    return true;
+}
+
+bool leat_wire_number(struct leat_span packed, uint64_t *out)
+{
+    uint8_t b = packed.data[0];
+    if (b < 0x80) {
+        *out = b;
+        return true;
+    }
+    if (b < 0xcc || b > 0xd3)
+        return false;
+    unsigned width = layouts[b - 0xc0].fixed;
+    *out = big_endian(packed.data + 1, width);
+    /* The signed forms count as long as they are not negative. */
+    return b < 0xd0 || !(packed.data[1] & 0x80);
+}
+
+bool leat_wire_text(struct leat_span packed, struct leat_span *out)
+{
+    uint8_t b = packed.data[0];
+    size_t head = 1;
+    if (b >= 0xd9 && b <= 0xdb)
+        head += layouts[b - 0xc0].width;
+    else if (b < 0xa0 || b >= 0xc0)
+        return false;
+    *out = (struct leat_span){packed.data + head, packed.size - head};
+    return true;
+}
+
+/* --- trees ---------------------------------------------------------------------------------- */
+
+bool leat_wire_unpack(struct leat_span in, msgpack_zone *zone, msgpack_object *out,
+                      struct leat_error *err)
+{
+    size_t size = leat_wire_scan(in, err);
+    if (size == 0)
+        return false;
+    if (size != in.size)
+        return leat_fail(err, "%zu bytes too many after the end", in.size - size);
+    /* msgpack-c keeps a stack of 32 levels and takes memory for counts unread; the scan has proven
+     * depth and counts, so what can still fail is memory. */
+    if (msgpack_unpack((const char *)in.data, in.size, NULL, zone, out) != MSGPACK_UNPACK_SUCCESS)
+        return leat_fail(err, "no memory to unpack %zu bytes", in.size);
+    return true;
+}
+
+const msgpack_object *leat_wire_get(const msgpack_object *map, const char *key)
+{
+    if (!map || map->type != MSGPACK_OBJECT_MAP)
+        return NULL;
+    size_t size = strlen(key);
+    for (uint32_t i = 0; i < map->via.map.size; i++) {
+        const msgpack_object_kv *pair = &map->via.map.ptr[i];
+        if (pair->key.type == MSGPACK_OBJECT_STR && pair->key.via.str.size == size &&
+            memcmp(pair->key.via.str.ptr, key, size) == 0)
+            return &pair->val;
+    }
+    return NULL;
+}
+
+bool leat_wire_u64(const msgpack_object *map, const char *key, uint64_t *out)
+{
+    const msgpack_object *value = leat_wire_get(map, key);
+    if (!value || value->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+        return false;
+    *out = value->via.u64;
+    return true;
+}
+
+bool leat_wire_str(const msgpack_object *map, const char *key, struct leat_span *out)
+{
+    const msgpack_object *value = leat_wire_get(map, key);
+    if (!value || value->type != MSGPACK_OBJECT_STR)
+        return false;
+    *out = (struct leat_span){(const uint8_t *)value->via.str.ptr, value->via.str.size};
+    return true;
+}
+
+bool leat_wire_bin(const msgpack_object *map, const char *key, struct leat_span *out)
+{
+    const msgpack_object *value = leat_wire_get(map, key);
+    if (!value || value->type != MSGPACK_OBJECT_BIN)
+        return false;
+    *out = (struct leat_span){(const uint8_t *)value->via.bin.ptr, value->via.bin.size};
+    return true;
+}
+
+/* --- text ----------------------------------------------------------------------------------- */
+
+bool leat_wire_is(struct leat_span str, const char *text)
+{
+    size_t size = strlen(text);
+    return str.size == size && (size == 0 || memcmp(str.data, text, size) == 0);
+}
+
+/* Bytes of the character at `at`; 0 when it is none (Unicode 15, table 3-7: well-formed UTF-8), or
+ * NUL. */
+static inline size_t character(const uint8_t *at, size_t left)
+{
+    uint8_t b = at[0];
+    if (b < 0x80)
+        return b != 0;
+    if (b < 0xc2 || b > 0xf4)
+        return 0;
+    uint8_t low = 0x80, high = 0xbf; /* bounds of the second byte */
+    size_t size = b < 0xe0 ? 2 : b < 0xf0 ? 3 : 4;
+    if (b == 0xe0)
+        low = 0xa0;
+    else if (b == 0xed)
+        high = 0x9f;
+    else if (b == 0xf0)
+        low = 0x90;
+    else if (b == 0xf4)
+        high = 0x8f;
+    if (size > left || at[1] < low || at[1] > high)
+        return 0;
+    for (size_t i = 2; i < size; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    return size;
+}
+
+size_t leat_wire_text_prefix(struct leat_span str, size_t max)
+{
+    if (max > str.size)
+        max = str.size;
+    size_t at = 0;
+    while (at < max) {
+        /* Eight bytes at once as long as none of them is NUL or above 7 bits. */
+        uint64_t word;
+        while (max - at >= sizeof word) {
+            memcpy(&word, str.data + at, sizeof word);
+            if ((((word - 0x0101010101010101u) & ~word) | word) & 0x8080808080808080u)
+                break;
+            at += sizeof word;
+        }
+        if (at == max)
+            break;
+        size_t size = character(str.data + at, max - at);
+        if (size == 0)
+            break;
+        at += size;
+    }
+    return at;
+}
+
+bool leat_wire_text_ok(struct leat_span str)
+{
+    return leat_wire_text_prefix(str, str.size) == str.size;
+}
+
+bool leat_wire_name_ok(struct leat_span name, size_t max)
+{
+    if (name.size == 0 || name.size > max)
+        return false;
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t b = name.data[i];
+        if (!((b >= 'a' && b <= 'z') || (b >= '0' && b <= '9') || b == '_' || b == '-'))
+            return false;
+    }
+    return true;
+}
+
+/* --- packing -------------------------------------------------------------------------------- */
+
+static int write_or_end(void *onto, const char *data, size_t size)
+{
+    if (size > 0 && msgpack_sbuffer_write(onto, data, size) != 0) {
+        fprintf(stderr, "leat: out of memory while packing %zu bytes\n", size);
+        abort();
+    }
+    return 0;
+}
+
+void leat_pack_init(msgpack_packer *to, msgpack_sbuffer *onto)
+{
+    msgpack_packer_init(to, onto, write_or_end);
+}
+
+/* For packers that the caller made with msgpack-c's own, failing write. */
+static void or_end(int result)
+{
+    if (result != 0) {
+        fprintf(stderr, "leat: out of memory while packing\n");
+        abort();
+    }
+}
+
+void leat_pack_map(msgpack_packer *to, uint32_t pairs)
+{
+    or_end(msgpack_pack_map(to, pairs));
+}
+
+void leat_pack_array(msgpack_packer *to, uint32_t values)
+{
+    or_end(msgpack_pack_array(to, values));
+}
+
+void leat_pack_cstr(msgpack_packer *to, const char *text)
+{
+    leat_pack_str(to, (struct leat_span){(const uint8_t *)text, strlen(text)});
+}
+
+void leat_pack_str(msgpack_packer *to, struct leat_span text)
+{
+    or_end(msgpack_pack_str(to, text.size));
+    if (text.size > 0)
+        or_end(msgpack_pack_str_body(to, text.data, text.size));
+}
+
+void leat_pack_bin(msgpack_packer *to, struct leat_span bytes)
+{
+    or_end(msgpack_pack_bin(to, bytes.size));
+    if (bytes.size > 0)
+        or_end(msgpack_pack_bin_body(to, bytes.data, bytes.size));
+}
+
+void leat_pack_raw(msgpack_sbuffer *to, struct leat_span packed)
+{
+    write_or_end(to, (const char *)packed.data, packed.size);
+}
