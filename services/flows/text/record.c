@@ -227,8 +227,8 @@ static bool check_version(const msgpack_object *record, struct leat_why *why)
 bool text_record_read(const msgpack_object *record, const struct leat_flow_limits *limits,
                       struct text_record *out, struct leat_why *why)
 {
-    static const struct string_rule id = {
-        "id", true, TEXT_ID_MAX, "id_missing", "id_type", "id_empty", "id_too_long"};
+    static const struct string_rule id = {"id",      true,       TEXT_ID_MAX,  "id_missing",
+                                          "id_type", "id_empty", "id_too_long"};
     static const struct {
         struct string_rule rule;
         size_t at;

@@ -32,7 +32,8 @@ struct text_record {
 bool text_record_read(const msgpack_object *record, const struct leat_flow_limits *limits,
                       struct text_record *out, struct leat_why *why);
 
-/* RFC 3339 (date, time, optional fraction, Z or offset; a space for T is taken) to µs since 1970. */
+/* RFC 3339 (date, time, optional fraction, Z or offset; a space for T is taken) to µs since 1970.
+ */
 bool text_time_parse(struct leat_span text, int64_t *us);
 
 extern const struct leat_flow text_flow;

@@ -30,8 +30,8 @@ struct text_result {
     struct leat_span sentiment_label;
     double sentiment_score; /* [-1, 1], 6 decimals; the label follows from it */
     struct leat_span emotion_label;
-    double emotion_score;                         /* of the distribution */
-    uint32_t distribution[TEXT_EMOTIONS];         /* millionths; they sum to exactly 1 000 000 */
+    double emotion_score;                 /* of the distribution */
+    uint32_t distribution[TEXT_EMOTIONS]; /* millionths; they sum to exactly 1 000 000 */
     struct text_label_score emotions[TEXT_MAX_LABELS]; /* above threshold, best first */
     size_t n_emotions;
     struct text_topic topics[TEXT_MAX_TOPICS]; /* best first */

@@ -232,8 +232,8 @@ static void fill_record(const struct leat_row_context *ctx, const struct text_re
     values[COL_LANG] = of_optional(record->lang);
     values[COL_VERIFIED] = of_integer(record->verified);
     values[COL_REACH] = of_integer(record->reach);
-    values[COL_PUBLISHED_AT] = (struct leat_value){.null = !record->has_published_at,
-                                                   .integer = record->published_at};
+    values[COL_PUBLISHED_AT] =
+        (struct leat_value){.null = !record->has_published_at, .integer = record->published_at};
     values[COL_INGESTED_AT] = of_integer(ctx->ingested_at);
 }
 
