@@ -1,0 +1,243 @@
+#include "services/runtime/sockets.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <zmq.h>
+
+enum {
+    /* Batches that wait in a pipe. At 2 the next one is there when one is done, and a slow instance
+     * holds back little; on inproc the limits of both ends add up. */
+    DATA_HWM = 2,
+
+    /* Without a bound the kernel swallows megabytes for a stalled reader. */
+    KERNEL_BUFFER = 128 << 10,
+
+    /* Heartbeats only between ends that always read: an end that is blocked by backpressure would
+     * answer none, and a healthy connection be cut. */
+    HEARTBEAT_MS = 5000,
+    HEARTBEAT_TIMEOUT_MS = 15000,
+
+    /* A connection that says no ZMTP in this time is closed: random bytes, port scanners. */
+    HANDSHAKE_MS = 10000,
+
+    /* A peer that comes back is met again within this time. */
+    RECONNECT_MS = 100,
+    RECONNECT_MAX_MS = 1000,
+
+    /* What is queued for an address that is disconnected has this long to leave. With -1 it would
+     * go, later, to whoever binds that address then. */
+    DISCONNECT_LINGER_MS = 1000,
+
+    /* Acks are small and repeated; a subscriber that stands still must not cost memory. */
+    ACKS_HWM = 256,
+    ACKS_FRAME_MAX = 1 << 20,
+
+    /* Frames of one client that wait to be read, and answers that wait for it. */
+    ROUTER_RCVHWM = 4,
+    ROUTER_SNDHWM = 1000,
+};
+
+static void set_int(void *socket, int option, int value)
+{
+    zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+static void set_max_frame(void *socket, size_t bytes)
+{
+    int64_t limit = (int64_t)bytes;
+    zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &limit, sizeof limit);
+}
+
+/* What every socket between processes has. A host that died without a word is noticed by TCP's own
+ * keepalive after a minute and a half. */
+static void *socket_new(void *zmq, int type, struct leat_error *err)
+{
+    void *socket = zmq_socket(zmq, type);
+    if (!socket) {
+        leat_fail(err, "cannot make a socket: %s", zmq_strerror(zmq_errno()));
+        return NULL;
+    }
+    set_int(socket, ZMQ_LINGER, DISCONNECT_LINGER_MS);
+    set_int(socket, ZMQ_IPV6, 1);
+    set_int(socket, ZMQ_TCP_KEEPALIVE, 1);
+    set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, 60);
+    set_int(socket, ZMQ_TCP_KEEPALIVE_INTVL, 10);
+    set_int(socket, ZMQ_TCP_KEEPALIVE_CNT, 3);
+    set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
+    set_int(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
+    set_int(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
+    return socket;
+}
+
+static void set_data(void *socket)
+{
+    set_int(socket, ZMQ_SNDHWM, DATA_HWM);
+    set_int(socket, ZMQ_RCVHWM, DATA_HWM);
+    set_int(socket, ZMQ_SNDBUF, KERNEL_BUFFER);
+    set_int(socket, ZMQ_RCVBUF, KERNEL_BUFFER);
+}
+
+static void set_heartbeat(void *socket)
+{
+    set_int(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS);
+    set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS);
+    set_int(socket, ZMQ_HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS);
+}
+
+static const char *bind_reason(int code)
+{
+    switch (code) {
+    case EADDRINUSE:
+        return "the address is in use: another program, or another instance of this one, listens "
+               "there";
+    case EADDRNOTAVAIL:
+        return "no interface of this machine has that address";
+    case EACCES:
+        return "no permission (ports below 1024 need it)";
+    case ENODEV:
+        return "no such host or interface";
+    case EINVAL:
+    case EPROTONOSUPPORT:
+    case ENOCOMPATPROTO:
+        return "not an address; expected tcp://HOST:PORT, ipc://PATH or inproc://NAME";
+    default:
+        return zmq_strerror(code);
+    }
+}
+
+static bool bind_one(void *socket, const char *address, const char *setting, struct leat_error *err)
+{
+    if (zmq_bind(socket, address) == 0)
+        return true;
+    return leat_fail(err, "cannot bind %.200s (setting %s): %s", address, setting,
+                     bind_reason(zmq_errno()));
+}
+
+/* Binds to all of a comma-separated list; closes the socket when one of them fails. */
+static void *bind_all(void *socket, const char *addresses, const char *setting,
+                      struct leat_error *err)
+{
+    bool any = false, ok = true;
+    for (const char *at = addresses; ok && *at;) {
+        size_t size = strcspn(at, ",");
+        char address[256];
+        const char *from = at;
+        at += size + (at[size] == ',');
+        while (size > 0 && *from == ' ')
+            from++, size--;
+        while (size > 0 && from[size - 1] == ' ')
+            size--;
+        if (size >= sizeof address)
+            ok = leat_fail(err, "setting %s: address too long", setting);
+        else if (size > 0) {
+            memcpy(address, from, size);
+            address[size] = '\0';
+            any = true;
+            ok = bind_one(socket, address, setting, err);
+        }
+    }
+    if (ok && !any)
+        ok = leat_fail(err, "setting %s is empty: it must say which address to bind", setting);
+    if (!ok)
+        leat_socket_close(&socket, 0);
+    return socket;
+}
+
+void *leat_socket_inbox(void *zmq, const char *address, const char *setting, size_t max_frame,
+                        struct leat_error *err)
+{
+    void *socket = socket_new(zmq, ZMQ_PULL, err);
+    if (!socket)
+        return NULL;
+    set_data(socket);
+    set_max_frame(socket, max_frame);
+    return bind_all(socket, address, setting, err);
+}
+
+void *leat_socket_output(void *zmq, struct leat_error *err)
+{
+    void *socket = socket_new(zmq, ZMQ_PUSH, err);
+    if (!socket)
+        return NULL;
+    set_data(socket);
+    /* Nothing is queued for an address that nobody answers at. */
+    set_int(socket, ZMQ_IMMEDIATE, 1);
+    return socket;
+}
+
+void *leat_socket_publisher(void *zmq, const char *address, const char *setting,
+                            struct leat_error *err)
+{
+    void *socket = socket_new(zmq, ZMQ_PUB, err);
+    if (!socket)
+        return NULL;
+    set_heartbeat(socket);
+    set_int(socket, ZMQ_SNDHWM, ACKS_HWM);
+    set_max_frame(socket, ACKS_FRAME_MAX);
+    return bind_all(socket, address, setting, err);
+}
+
+void *leat_socket_subscriber(void *zmq, const uint8_t topic[LEAT_ID_SIZE], struct leat_error *err)
+{
+    void *socket = socket_new(zmq, ZMQ_SUB, err);
+    if (!socket)
+        return NULL;
+    set_heartbeat(socket);
+    set_int(socket, ZMQ_RCVHWM, ACKS_HWM);
+    set_max_frame(socket, ACKS_FRAME_MAX);
+    zmq_setsockopt(socket, ZMQ_SUBSCRIBE, topic, LEAT_ID_SIZE);
+    return socket;
+}
+
+void *leat_socket_router(void *zmq, const char *address, const char *setting, size_t max_frame,
+                         struct leat_error *err)
+{
+    void *socket = socket_new(zmq, ZMQ_ROUTER, err);
+    if (!socket)
+        return NULL;
+    set_heartbeat(socket);
+    set_int(socket, ZMQ_RCVHWM, ROUTER_RCVHWM);
+    set_int(socket, ZMQ_SNDHWM, ROUTER_SNDHWM);
+    set_int(socket, ZMQ_RCVBUF, KERNEL_BUFFER);
+    set_int(socket, ZMQ_SNDBUF, KERNEL_BUFFER);
+    /* An answer that cannot be delivered is told, not dropped in silence. */
+    set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
+    set_max_frame(socket, max_frame);
+    return bind_all(socket, address, setting, err);
+}
+
+bool leat_socket_pair(void *zmq, void *ends[2], struct leat_error *err)
+{
+    char address[64];
+    for (int i = 0; i < 2; i++) {
+        ends[i] = zmq_socket(zmq, ZMQ_PAIR);
+        if (ends[i]) {
+            set_int(ends[i], ZMQ_LINGER, 0);
+            set_int(ends[i], ZMQ_SNDHWM, 0);
+            set_int(ends[i], ZMQ_RCVHWM, 0);
+        }
+    }
+    if (ends[0] && ends[1] && zmq_bind(ends[0], address) == 0 && zmq_connect(ends[1], address) == 0)
+        return true;
+    leat_fail(err, "cannot make a pipe between threads: %s", zmq_strerror(zmq_errno()));
+    leat_socket_close(&ends[0], 0);
+    leat_socket_close(&ends[1], 0);
+    return false;
+}
+
+void leat_socket_close(void **socket, int linger_ms)
+{
+    if (!*socket)
+        return;
+    set_int(*socket, ZMQ_LINGER, linger_ms < 0 ? 0 : linger_ms);
+    zmq_close(*socket);
+    *socket = NULL;
+}
+
+int leat_socket_events(void *socket)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 ? events : 0;
+}
