@@ -40,12 +40,14 @@ OBJECTS  := $(SOURCES:%.c=$(BUILD)/%.o)
 BINARIES := $(PROGRAMS:%=$(BUILD)/bin/%)
 UNIT_BINARIES  := $(UNITS:tests/unit/%.c=$(BUILD)/tests/%)
 BENCH_BINARIES := $(BENCHES:tests/bench/%.c=$(BUILD)/bench/%)
+# What ships beside the programs: a build folder looks like an installation.
+SHARED   := $(addprefix $(BUILD)/share/leat/,default.model default.json topics.json)
 EXAMPLE_BINARIES := $(EXAMPLES:proto/examples/%.c=$(BUILD)/examples/%)
 
 .PHONY: all help deps unit units examples test lint format bench bench-programs demo clean
 .DELETE_ON_ERROR:
 
-all: $(BINARIES) $(EXAMPLE_BINARIES)
+all: $(BINARIES) $(SHARED) $(EXAMPLE_BINARIES)
 
 help:
 	@echo 'make            build build/bin (needs the packages that make deps installs)'
@@ -91,7 +93,15 @@ $(BUILD)/examples/%: $(BUILD)/proto/examples/%.o $(BUILD)/libservices.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
 
-units: $(UNIT_BINARIES)
+$(BUILD)/share/leat/%: services/classify/models/%
+	@mkdir -p $(@D)
+	cp $< $@
+
+$(BUILD)/share/leat/topics.json: services/classify/topics.json
+	@mkdir -p $(@D)
+	cp $< $@
+
+units: $(UNIT_BINARIES) $(SHARED)
 
 examples: $(EXAMPLE_BINARIES)
 
