@@ -6,48 +6,34 @@
 
 /* --- scanning ------------------------------------------------------------------------------- */
 
-/* What follows the type bytes 0xc0 to 0xdf: first `width` bytes that hold a length (0: there are
- * none), then `fixed` bytes, and as many bytes or values as the length says. */
+/* Bytes of a value whose type byte alone tells its size; 0: containers, what brings its length, and
+ * c1, which is never used. */
+/* clang-format off */
+static const uint8_t plain[256] = {
+    [0x00 ... 0x7f] = 1,                                                     /* fixint */
+    [0xa0] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,          /* fixstr */
+    [0xb0] = 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, /* fixstr */
+    [0xc0] = 1, [0xc2] = 1, 1,                                               /* nil, booleans */
+    [0xca] = 5, 9,                                                           /* floats */
+    [0xcc] = 2, 3, 5, 9,                                                     /* uint */
+    [0xd0] = 2, 3, 5, 9,                                                     /* int */
+    [0xd4] = 3, 4, 6, 10, 18,                                                /* fixext */
+    [0xe0 ... 0xff] = 1,                                                     /* negative fixint */
+};
+/* clang-format on */
+
+/* Values that bring their length: in `width` bytes, then `extra` bytes, then as many bytes as it
+ * says, or `values` times as many values. */
 struct layout {
-    uint8_t width;
-    uint8_t fixed;
-    uint8_t values; /* values for each unit of length: 0 bytes instead, 1 array, 2 map */
-    uint8_t known;
+    uint8_t width, extra, values;
 };
 
 static const struct layout layouts[32] = {
-    {0, 0, 0, 1},  /* c0 nil */
-    {0, 0, 0, 0},  /* c1 never used */
-    {0, 0, 0, 1},  /* c2 false */
-    {0, 0, 0, 1},  /* c3 true */
-    {1, 0, 0, 1},  /* c4 bin 8 */
-    {2, 0, 0, 1},  /* c5 bin 16 */
-    {4, 0, 0, 1},  /* c6 bin 32 */
-    {1, 1, 0, 1},  /* c7 ext 8 */
-    {2, 1, 0, 1},  /* c8 ext 16 */
-    {4, 1, 0, 1},  /* c9 ext 32 */
-    {0, 4, 0, 1},  /* ca float 32 */
-    {0, 8, 0, 1},  /* cb float 64 */
-    {0, 1, 0, 1},  /* cc uint 8 */
-    {0, 2, 0, 1},  /* cd uint 16 */
-    {0, 4, 0, 1},  /* ce uint 32 */
-    {0, 8, 0, 1},  /* cf uint 64 */
-    {0, 1, 0, 1},  /* d0 int 8 */
-    {0, 2, 0, 1},  /* d1 int 16 */
-    {0, 4, 0, 1},  /* d2 int 32 */
-    {0, 8, 0, 1},  /* d3 int 64 */
-    {0, 2, 0, 1},  /* d4 fixext 1 */
-    {0, 3, 0, 1},  /* d5 fixext 2 */
-    {0, 5, 0, 1},  /* d6 fixext 4 */
-    {0, 9, 0, 1},  /* d7 fixext 8 */
-    {0, 17, 0, 1}, /* d8 fixext 16 */
-    {1, 0, 0, 1},  /* d9 str 8 */
-    {2, 0, 0, 1},  /* da str 16 */
-    {4, 0, 0, 1},  /* db str 32 */
-    {2, 0, 1, 1},  /* dc array 16 */
-    {4, 0, 1, 1},  /* dd array 32 */
-    {2, 0, 2, 1},  /* de map 16 */
-    {4, 0, 2, 1},  /* df map 32 */
+    [0x04] = {1, 0, 0}, [0x05] = {2, 0, 0}, [0x06] = {4, 0, 0}, /* bin */
+    [0x07] = {1, 1, 0}, [0x08] = {2, 1, 0}, [0x09] = {4, 1, 0}, /* ext */
+    [0x19] = {1, 0, 0}, [0x1a] = {2, 0, 0}, [0x1b] = {4, 0, 0}, /* str */
+    [0x1c] = {2, 0, 1}, [0x1d] = {4, 0, 1},                     /* array */
+    [0x1e] = {2, 0, 2}, [0x1f] = {4, 0, 2},                     /* map */
 };
 
 static uint64_t big_endian(const uint8_t *at, unsigned width)
@@ -62,33 +48,49 @@ static uint64_t big_endian(const uint8_t *at, unsigned width)
 struct element {
     size_t size;     /* bytes; 0: not whole, or no msgpack */
     uint64_t values; /* that follow and belong to it */
-    bool container;
 };
 
 static inline struct element element_at(const uint8_t *at, size_t left)
 {
-    const struct element broken = {0, 0, false};
+    const struct element broken = {0, 0};
     if (left == 0)
         return broken;
     uint8_t b = at[0];
-    if (b < 0x80 || b >= 0xe0)
-        return (struct element){1, 0, false};
-    if (b >= 0xa0 && b < 0xc0) {
-        size_t size = 1 + (size_t)(b & 0x1f);
-        return size <= left ? (struct element){size, 0, false} : broken;
-    }
+    if (plain[b])
+        return plain[b] <= left ? (struct element){plain[b], 0} : broken;
     if (b < 0xa0)
-        return (struct element){1, (uint64_t)(b & 0x0f) << (b < 0x90), true};
+        return (struct element){1, (uint64_t)(b & 0x0f) << (b < 0x90)};
 
     struct layout layout = layouts[b - 0xc0];
-    if (!layout.known || left < 1 + (size_t)layout.width)
+    if (layout.width == 0 || left < 1 + (size_t)layout.width)
         return broken;
     uint64_t length = big_endian(at + 1, layout.width);
-    size_t size = 1 + (size_t)layout.width + layout.fixed;
+    size_t size = 1 + (size_t)layout.width + layout.extra;
     if (layout.values)
-        return (struct element){size, length * layout.values, true};
+        return (struct element){size, length * layout.values};
     size += length;
-    return size <= left ? (struct element){size, 0, false} : broken;
+    return size <= left ? (struct element){size, 0} : broken;
+}
+
+static inline bool is_map(uint8_t b)
+{
+    return (b & 0xf0) == 0x80 || b == 0xde || b == 0xdf;
+}
+
+static inline bool is_array(uint8_t b)
+{
+    return (b & 0xf0) == 0x90 || b == 0xdc || b == 0xdd;
+}
+
+/* Says why there is no whole value at offset `at`; returns 0. */
+static size_t broken_at(struct leat_span in, size_t at, struct leat_error *err)
+{
+    if (at < in.size && in.data[at] == 0xc1)
+        leat_fail(err, "no msgpack: byte c1 at offset %zu", at);
+    else
+        leat_fail(err, "cut short: the value at offset %zu goes beyond the end (%zu bytes)", at,
+                  in.size);
+    return 0;
 }
 
 size_t leat_wire_scan(struct leat_span in, struct leat_error *err)
@@ -100,32 +102,37 @@ size_t leat_wire_scan(struct leat_span in, struct leat_error *err)
     size_t at = 0;
 
     for (;;) {
-        struct element e = element_at(in.data + at, in.size - at);
-        if (e.size == 0) {
-            if (at < in.size && in.data[at] == 0xc1)
-                leat_fail(err, "no msgpack: byte c1 at offset %zu", at);
-            else
-                leat_fail(err, "cut short: the value at offset %zu goes beyond the end (%zu bytes)",
-                          at, in.size);
-            return 0;
-        }
-        at += e.size;
-        if (e.container) {
-            if (depth == LEAT_WIRE_MAX_DEPTH) {
-                leat_fail(err, "nested deeper than %d at offset %zu", LEAT_WIRE_MAX_DEPTH,
-                          at - e.size);
-                return 0;
-            }
-            /* Every value takes a byte at least, so a count is believed only as far as bytes go. */
-            if (e.values > in.size - at) {
-                leat_fail(err, "cut short: %llu values promised at offset %zu, %zu bytes left",
-                          (unsigned long long)e.values, at - e.size, in.size - at);
-                return 0;
-            }
-            if (e.values > 0) {
-                outer[depth++] = left;
-                left = e.values;
-                continue;
+        if (at == in.size)
+            return broken_at(in, at, err);
+        uint8_t b = in.data[at];
+        size_t size = plain[b];
+        if (size > 0) {
+            if (size > in.size - at)
+                return broken_at(in, at, err);
+            at += size;
+        } else {
+            struct element e = element_at(in.data + at, in.size - at);
+            if (e.size == 0)
+                return broken_at(in, at, err);
+            at += e.size;
+            if (is_map(b) || is_array(b)) {
+                if (depth == LEAT_WIRE_MAX_DEPTH) {
+                    leat_fail(err, "nested deeper than %d at offset %zu", LEAT_WIRE_MAX_DEPTH,
+                              at - e.size);
+                    return 0;
+                }
+                /* Every value takes a byte at least, so a count is believed only as far as bytes
+                 * go. */
+                if (e.values > in.size - at) {
+                    leat_fail(err, "cut short: %llu values promised at offset %zu, %zu bytes left",
+                              (unsigned long long)e.values, at - e.size, in.size - at);
+                    return 0;
+                }
+                if (e.values > 0) {
+                    outer[depth++] = left;
+                    left = e.values;
+                    continue;
+                }
             }
         }
         while (--left == 0) {
@@ -139,8 +146,7 @@ size_t leat_wire_scan(struct leat_span in, struct leat_error *err)
 bool leat_walk_open(struct leat_walk *self, struct leat_span in, struct leat_error *err)
 {
     struct element e = element_at(in.data, in.size);
-    uint8_t b = e.size > 0 ? in.data[0] : 0;
-    if (!((b >= 0x80 && b < 0x90) || b == 0xde || b == 0xdf))
+    if (e.size == 0 || !is_map(in.data[0]))
         return leat_fail(err, in.size == 0 ? "empty" : "no map where one must begin");
     if (e.values > in.size - e.size)
         return leat_fail(err, "cut short: a map of %llu pairs, %zu bytes left",
@@ -171,8 +177,7 @@ bool leat_walk_next(struct leat_walk *self, struct leat_span *key, struct leat_s
 bool leat_wire_array(struct leat_span packed, struct leat_span *values, uint32_t *count)
 {
     struct element e = element_at(packed.data, packed.size);
-    uint8_t b = e.size > 0 ? packed.data[0] : 0;
-    if (!((b >= 0x90 && b < 0xa0) || b == 0xdc || b == 0xdd))
+    if (e.size == 0 || !is_array(packed.data[0]))
         return false;
     *values = (struct leat_span){packed.data + e.size, packed.size - e.size};
     *count = (uint32_t)e.values;
@@ -188,7 +193,7 @@ bool leat_wire_number(struct leat_span packed, uint64_t *out)
     }
     if (b < 0xcc || b > 0xd3)
         return false;
-    unsigned width = layouts[b - 0xc0].fixed;
+    unsigned width = plain[b] - 1u;
     *out = big_endian(packed.data + 1, width);
     /* The signed forms count as long as they are not negative. */
     return b < 0xd0 || !(packed.data[1] & 0x80);
