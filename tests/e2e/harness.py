@@ -1,0 +1,369 @@
+"""Real processes for end-to-end tests: Leat's programs, PostgreSQL, Redis.
+
+Everything is private to a temporary folder and a set of free ports, and ends with the test. Nothing
+here waits for luck: every wait is for a condition, with a deadline.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+import psycopg2
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("LEAT_BUILD", ROOT / "build")).resolve()
+BIN = BUILD / "bin"
+EXAMPLES = BUILD / "examples"
+SAMPLE = ROOT / "tests" / "data" / "sample"
+
+# Sanitized programs are several times slower.
+PATIENCE = 4 if BUILD.name in ("san", "tsan") else 1
+
+
+def until(what, condition, seconds=30):
+    """Waits until condition() is true and returns its value."""
+    deadline = time.monotonic() + seconds * PATIENCE
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds * PATIENCE} s: {what}")
+        time.sleep(0.02)
+
+
+_handed_out = set()
+
+
+def free_port():
+    """A port of 127.0.0.1 that nobody uses, outside the range of outgoing connections."""
+    while True:
+        with socket.socket() as probe:
+            port = 15000 + int.from_bytes(os.urandom(2), "little") % 15000
+            if port in _handed_out:
+                continue
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            _handed_out.add(port)
+            return port
+
+
+def http(address, path):
+    """Status and body of a GET; (0, reason) when nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
+class Program:
+    """One running program of Leat, with its log in a file."""
+
+    def __init__(self, folder, name, *arguments, http_address=None, environment=None):
+        self.name = name
+        self.http_address = http_address
+        number = len(list(folder.glob(f"{name}*.log")))
+        self.log_path = folder / f"{name}{number or ''}.log"
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                [BIN / name, *map(str, arguments)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **(environment or {})},
+                cwd=folder,
+            )
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def wait_ready(self, seconds=30):
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.log()}")
+            return http(self.http_address, "/readyz")[0] == 200
+
+        until(f"{self.name} is ready", ready, seconds)
+        return self
+
+    def metric(self, name, **labels):
+        """The sum of all values of a metric whose labels include these."""
+        total, found = 0.0, False
+        for line in http(self.http_address, "/metrics")[1].splitlines():
+            if line.startswith("#") or " " not in line:
+                continue
+            key, value = line.rsplit(" ", 1)
+            if key.split("{")[0] == name and all(f'{k}="{v}"' in key for k, v in labels.items()):
+                total, found = total + float(value), True
+        return total if found else None
+
+    def anonymous_mb(self):
+        """Anonymous resident memory (RssAnon) of the program and its children, the largest, MB."""
+        return max(rss_anon(pid) for pid in [self.pid, *children(self.pid)]) / 1024
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self, seconds=60):
+        """SIGTERM, and the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(seconds * PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not end:\n{self.log()[-4000:]}")
+
+    def check_sanitizers(self):
+        log = self.log()
+        for word in ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer"):
+            assert word not in log, f"{self.name}:\n{log}"
+
+
+def children(pid):
+    with contextlib.suppress(OSError):
+        tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+        return [int(c) for task in tasks for c in (task / "children").read_text().split()]
+    return []
+
+
+def rss_anon(pid):
+    """kB; 0 when the process is gone."""
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1])
+    return 0
+
+
+class Postgres:
+    """A private PostgreSQL, made and ended by tests/postgres."""
+
+    def __init__(self, folder, *settings):
+        self.folder = folder
+        self.settings = settings
+        self.conninfo = self._run("start", *settings)
+
+    def _run(self, action, *settings):
+        done = subprocess.run(
+            [ROOT / "tests" / "postgres", action, self.folder, *settings],
+            stdout=subprocess.PIPE, text=True, check=True,
+        )
+        return done.stdout.strip()
+
+    def crash(self):
+        self._run("crash")
+
+    def start(self):
+        self._run("start", *self.settings)
+
+    def close(self):
+        self._run("stop")
+
+    def query(self, sql, *parameters):
+        with contextlib.closing(psycopg2.connect(self.conninfo)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(sql, parameters or None)
+                return cursor.fetchall() if cursor.description else None
+
+
+class Redis:
+    """A private Redis on a port of its own."""
+
+    def __init__(self, folder):
+        self.port = free_port()
+        self.folder = folder
+        self.process = None
+        self.start()
+
+    @property
+    def url(self):
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+             "--appendonly", "no", "--dir", str(self.folder)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )
+        until("redis answers", lambda: self.command("PING").startswith("+PONG"))
+
+    def command(self, *words):
+        with contextlib.suppress(OSError):
+            with socket.create_connection(("127.0.0.1", self.port), 5) as link:
+                link.sendall((" ".join(words) + "\r\n").encode())
+                return link.recv(65536).decode(errors="replace")
+        return ""
+
+    def keys(self):
+        return int(self.command("DBSIZE")[1:].strip())
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    close = kill
+
+
+class Embedded:
+    """`leat run` on a data folder of its own."""
+
+    def __init__(self, folder, *arguments, environment=None):
+        self.folder = folder
+        self.data = folder / "data"
+        self.endpoint = f"tcp://127.0.0.1:{free_port()}"
+        self.oneway = f"tcp://127.0.0.1:{free_port()}"
+        self.arguments = arguments
+        self.environment = environment
+        self.start()
+
+    def start(self):
+        address = f"127.0.0.1:{free_port()}"
+        self.program = Program(
+            self.folder, "leat", "run", "--data", self.data, "--listen", self.endpoint,
+            "--oneway", self.oneway, "--set", f"run.http={address}", *self.arguments,
+            http_address=address, environment=self.environment,
+        )
+        self.program.wait_ready()
+
+    def query(self, sql, *parameters):
+        with contextlib.closing(sqlite3.connect(f"file:{self.data}/leat.db?mode=ro", uri=True)) as db:
+            return db.execute(sql, parameters).fetchall()
+
+    def close(self):
+        if self.program.process.poll() is None:
+            self.program.stop()
+        self.program.check_sanitizers()
+
+
+class Cluster:
+    """Separate processes with PostgreSQL and Redis: ingest, and as many of each stage as asked."""
+
+    STAGES = ("cache", "classify", "persist")
+
+    def __init__(self, folder, postgres, redis, settings=None, **counts):
+        self.folder = folder
+        self.postgres, self.redis = postgres, redis
+        self.endpoint = f"tcp://127.0.0.1:{free_port()}"
+        self.oneway = f"tcp://127.0.0.1:{free_port()}"
+        self.counts = {stage: counts.get(stage, 1) for stage in self.STAGES}
+        self.ports = {
+            stage: [(free_port(), free_port()) for _ in range(n)] for stage, n in self.counts.items()
+        }
+        self.settings = {
+            "ingest.listen": self.endpoint,
+            "ingest.oneway": self.oneway,
+            "journal.dir": folder / "journal",
+            "cache.url": redis.url if redis else "memory:",
+            "store.url": postgres.conninfo if postgres else f"sqlite:{folder}/leat.db",
+            "peers.refresh": "1s",
+            **{f"{stage}.address": self._addresses(stage, 0) for stage in self.STAGES},
+            "cache.results_address": self._addresses("cache", 1),
+            "persist.acks_address": self._addresses("persist", 1),
+            **(settings or {}),
+        }
+        self.programs = {}
+        for stage in ("persist", "classify", "cache"):
+            for i in range(self.counts[stage]):
+                self.start(stage, i)
+        self.start("ingest")
+        self.wait_ready()
+
+    def _addresses(self, stage, which):
+        return ",".join(f"tcp://127.0.0.1:{ports[which]}" for ports in self.ports[stage])
+
+    def start(self, stage, i=0):
+        own = {f"{stage}.http": f"127.0.0.1:{free_port()}"}
+        if stage in self.ports:
+            inbox, second = self.ports[stage][i]
+            own[f"{stage}.inbox"] = f"tcp://127.0.0.1:{inbox}"
+            if stage == "cache":
+                own["cache.results"] = f"tcp://127.0.0.1:{second}"
+            if stage == "persist":
+                own["persist.acks"] = f"tcp://127.0.0.1:{second}"
+        arguments = []
+        for name, value in {**self.settings, **own}.items():
+            arguments += ["--set", f"{name}={value}"]
+        program = Program(self.folder, f"leat-{stage}", *arguments,
+                          http_address=own[f"{stage}.http"])
+        self.programs[stage, i] = program
+        return program
+
+    def __getitem__(self, stage):
+        return self.programs[stage if isinstance(stage, tuple) else (stage, 0)]
+
+    def wait_ready(self):
+        for program in self.programs.values():
+            program.wait_ready()
+
+    def query(self, sql, *parameters):
+        return self.postgres.query(sql, *parameters)
+
+    def close(self):
+        for stage in ("ingest", *self.STAGES):
+            for key, program in self.programs.items():
+                if key[0] == stage and program.process.poll() is None:
+                    program.stop()
+        for program in self.programs.values():
+            program.check_sanitizers()
+
+
+def leat(*arguments, input=None, check=False, environment=None, timeout=300):
+    """Runs one command of `leat` to its end."""
+    done = subprocess.run(
+        [BIN / "leat", *map(str, arguments)], input=input, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=not isinstance(input, bytes), timeout=timeout * PATIENCE,
+        env={**os.environ, **(environment or {})},
+    )
+    if check:
+        assert done.returncode == 0, f"leat {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def send(endpoint, *files, options=(), check=True, input=None):
+    """`leat send --json` until committed; the object that it prints last."""
+    done = leat("send", "--to", endpoint, "--kind", "text", "--wait", "committed", "--json", *options,
+                *files, input=input, check=check)
+    lines = done.stdout.strip().splitlines()
+    assert lines, done.stderr
+    return json.loads(lines[-1])
+
+
+def texts_file(path, ids, text="text number {i}: what a good day"):
+    """An NDJSON file with one text for every id."""
+    with open(path, "w") as out:
+        for i in ids:
+            out.write(json.dumps({"id": f"t{i}", "text": text.format(i=i)}) + "\n")
+    return path
+
+
+@contextlib.contextmanager
+def folder():
+    """A temporary folder that every user may enter (PostgreSQL runs as another one)."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="leat-"))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
