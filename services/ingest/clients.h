@@ -1,0 +1,51 @@
+/* The clients' table, in the journal: what has been taken from each client id, and the answers it
+ * was given, so that a repeated send gets the same answer after a restart too. A send is taken by
+ * journal_append.
+ *
+ * Inside a transaction these functions see what it has changed so far; outside, what is synced.
+ * What is told to anyone outside (welcome, done) is to be asked after journal_commit. */
+#ifndef LEAT_INGEST_CLIENTS_H
+#define LEAT_INGEST_CLIENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/error.h"
+#include "services/ingest/journal.h"
+
+enum { CLIENTS_ID_MAX = 128 };
+
+struct client {
+    uint64_t number;    /* 1, 2, ...: never given twice in a journal */
+    uint64_t session;   /* of its last hello; sends of any other one are fenced */
+    uint64_t held;      /* its last send that was taken; 0: none */
+    uint64_t done;      /* every send up to here is committed: one below its first open one */
+    uint64_t committed; /* records, since the journal knows the client */
+    uint64_t dead;      /* records that became dead letters */
+    int64_t used_us;    /* its last hello or send */
+};
+
+/* Knows the client by its id of 1-128 bytes (made if it is new) and gives it a session number that
+ * no client has had. In a transaction; it may be told once that is committed. JOURNAL_REFUSED for
+ * an id out of bounds, JOURNAL_FULL when there are too many clients. */
+enum journal_result clients_hello(struct journal *journal, const void *id, size_t size,
+                                  int64_t now_us, struct client *out, struct leat_error *err);
+
+/* The client as it is now. JOURNAL_REFUSED: there is none of this number. */
+enum journal_result clients_get(struct journal *journal, uint64_t number, struct client *out,
+                                struct leat_error *err);
+
+/* The answer that was given to the client's send `seq`. False: not kept (or damaged). The bytes are
+ * the map's, at any alignment, valid until the next call on the journal. Inside a transaction it
+ * may be one that is not yet synced: tell it after journal_commit. */
+bool clients_answer(struct journal *journal, uint64_t number, uint64_t seq, const void **answer,
+                    size_t *size);
+
+/* Looks at up to `steps` clients from where the last call stopped, round and round, and forgets
+ * those that were last used more than ttl_us (not negative) ago and have nothing open. In a
+ * transaction. Adds how many went to *forgotten (may be NULL). */
+enum journal_result clients_expire(struct journal *journal, int64_t now_us, int64_t ttl_us,
+                                   uint32_t steps, uint64_t *forgotten, struct leat_error *err);
+
+#endif

@@ -1,0 +1,56 @@
+/* The file that the journal lives in: its folder, its lock, its LMDB environment, and the room that
+ * is reserved in it. Knows nothing of what is stored. */
+#ifndef LEAT_INGEST_JOURNAL_FILE_H
+#define LEAT_INGEST_JOURNAL_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lmdb.h>
+
+#include "proto/error.h"
+
+struct journal_file {
+    char dir[4000];
+    int lock;          /* holds the flock; -1: not locked */
+    MDB_env *env;      /* NULL: not open */
+    uint64_t page;     /* bytes of a page */
+    uint64_t size;     /* of journal.mdb, with what is reserved */
+    uint64_t reserve;  /* bytes kept free behind what is used */
+    uint64_t map;      /* size of the map while appending is allowed */
+    uint64_t map_wide; /* size of the map for deleting when `map` was full */
+    bool wide;         /* which of the two it has now */
+};
+
+/* Makes the folder if its parent is there, and locks it; `self` is filled from scratch. On failure
+ * nothing is held. */
+bool journal_file_lock(struct journal_file *self, const char *dir, struct leat_error *err);
+
+/* Whether the folder has a journal.mdb, of whatever sort. False with err filled if that cannot be
+ * told. */
+bool journal_file_exists(const struct journal_file *self, bool *exists, struct leat_error *err);
+
+/* Makes journal.mdb under another name, calls `fill` in a transaction to put the first things in,
+ * and gives it its name when all of it is on disk: a journal.mdb is always a whole one. */
+bool journal_file_create(struct journal_file *self,
+                         bool (*fill)(void *context, MDB_txn *txn, struct leat_error *err),
+                         void *context, struct leat_error *err);
+
+/* Checks journal.mdb from outside (is it LMDB's, is it as long as its last transaction says) and
+ * only then opens and maps it. Needs `map`, `map_wide` and `reserve` set. */
+bool journal_file_open(struct journal_file *self, struct leat_error *err);
+
+/* Makes sure that `bytes` and the reserve are on disk behind the last used page, so that a commit
+ * does not find the disk full. False: the disk (or quota) is full, the reason in err. */
+bool journal_file_reserve(struct journal_file *self, uint64_t bytes, struct leat_error *err);
+
+/* Gives the map its wide or its usual size. No transaction may be active. */
+bool journal_file_widen(struct journal_file *self, bool wide, struct leat_error *err);
+
+/* Closes the environment, keeps the lock. */
+void journal_file_close(struct journal_file *self);
+
+/* Gives up the lock. */
+void journal_file_unlock(struct journal_file *self);
+
+#endif
