@@ -1,0 +1,387 @@
+"""Texts go in by a client, what was found in them is in the database: every id once."""
+
+import json
+import os
+import random
+import signal
+import time
+
+import msgpack
+import pytest
+import zmq
+
+import harness
+
+EMOTIONS = {"anger", "disgust", "fear", "joy", "sadness", "surprise", "trust", "neutral"}
+
+
+def ids(store):
+    return sorted(row[0] for row in store.query("SELECT id FROM texts"))
+
+
+def check_row(row):
+    """What must hold for every text, whatever the model found."""
+    distribution = json.loads(row["emotion_distribution"])
+    assert set(distribution) == EMOTIONS
+    assert all(share >= 0 for share in distribution.values())
+    assert abs(sum(distribution.values()) - 1) <= 1e-6
+    score = row["sentiment_score"]
+    assert -1 <= score <= 1
+    assert row["sentiment_label"] == (
+        "positive" if score >= 0.2 else "negative" if score <= -0.2 else "neutral")
+    largest = max(distribution.values())
+    assert row["emotion_label"] == "neutral" or distribution[row["emotion_label"]] == largest
+    assert abs(row["emotion_score"] - distribution[row["emotion_label"]]) < 1e-9 or largest < 0.2
+    assert 1 <= row["influence_weight"] <= 5
+    assert 0 <= row["confidence_weight"] <= 1
+    emotions = json.loads(row["emotions"])
+    assert [e["probability"] for e in emotions] == sorted(
+        (e["probability"] for e in emotions), reverse=True)
+    topics = json.loads(row["topics"])
+    assert len(topics) <= 5 and all(t["confidence"] >= 0.2 for t in topics)
+    assert row["primary_topic"] == (topics[0]["topic"] if topics else None)
+
+
+COLUMNS = ("id", "sentiment_label", "sentiment_score", "emotion_label", "emotion_score",
+           "emotion_distribution", "emotions", "influence_weight", "confidence_weight",
+           "primary_topic", "topics", "truncated")
+
+
+def found(store, text_cast=""):
+    """What was found for each id, as a dict of rows."""
+    columns = ", ".join(c + (text_cast if c in ("emotion_distribution", "emotions", "topics") else "")
+                        for c in COLUMNS)
+    rows = store.query(f"SELECT {columns} FROM texts")
+    return {row[0]: dict(zip(COLUMNS, row)) for row in rows}
+
+
+def test_the_sample_comes_out_exact(embedded):
+    path = harness.SAMPLE / "texts.ndjson"
+    told = harness.send(embedded.endpoint, path)
+    lines = len(path.read_bytes().splitlines())
+    assert told["sent"] == lines
+    assert told["rejected"] >= 8
+    assert told["accepted"] == told["committed"] == lines - told["rejected"]
+    rows = found(embedded)
+    assert len(rows) == told["committed"]
+    for row in rows.values():
+        check_row(row)
+    assert {row["sentiment_label"] for row in rows.values()} == {"positive", "negative", "neutral"}
+    assert any(row["primary_topic"] for row in rows.values())
+    assert embedded.query("SELECT count(*) FROM dead_letters") == [(0,)]
+    assert embedded.program.stop() == 0
+
+
+def test_separate_processes_find_the_same_as_embedded(embedded, cluster):
+    path = harness.SAMPLE / "texts.ndjson"
+    harness.send(embedded.endpoint, path)
+    told = harness.send(cluster.endpoint, path)
+    here, there = found(embedded), found(cluster, "::text")
+    assert len(there) == told["committed"]
+    assert here.keys() == there.keys()
+    for key, row in there.items():
+        check_row(row)
+        for column in COLUMNS:
+            mine, other = here[key][column], row[column]
+            if column in ("emotion_distribution", "emotions", "topics"):
+                mine, other = json.loads(mine), json.loads(other)
+            assert mine == other, (key, column)
+
+
+def test_what_comes_from_the_cache_is_what_was_computed(cluster, folder):
+    path = harness.SAMPLE / "texts.ndjson"
+    harness.send(cluster.endpoint, path)
+    first = found(cluster, "::text")
+    harness.until("the results are in redis", lambda: cluster.redis.keys() > 0.9 * len(first))
+    hits = cluster["cache"].metric("leat_cache_lookups_total", outcome="hit")
+    harness.send(cluster.endpoint, path)
+    assert cluster["cache"].metric("leat_cache_lookups_total", outcome="hit") - hits > 0.9 * len(first)
+    assert found(cluster, "::text") == first
+
+
+def test_sending_again_keeps_one_row_and_the_newer_version(embedded, folder):
+    path = harness.texts_file(folder / "a.ndjson", range(500))
+    harness.send(embedded.endpoint, path)
+    before = dict(embedded.query("SELECT id, version FROM texts"))
+    newer = harness.texts_file(folder / "b.ndjson", range(250, 750), "version two of {i}")
+    harness.send(embedded.endpoint, newer)
+    after = dict(embedded.query("SELECT id, version FROM texts"))
+    assert len(after) == 750
+    for key, version in before.items():
+        if int(key[1:]) < 250:
+            assert after[key] == version
+        else:
+            assert after[key] > version
+    assert embedded.query("SELECT count(*) FROM texts WHERE text LIKE 'version two%'") == [(500,)]
+
+
+def send_in_background(cluster, path):
+    import subprocess
+
+    return subprocess.Popen(
+        [harness.BIN / "leat", "send", "--to", cluster.endpoint, "--kind", "text", "--wait",
+         "committed", "--json", str(path)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(sender, seconds=180):
+    out, err = sender.communicate(timeout=seconds * harness.PATIENCE)
+    assert sender.returncode == 0, out + err
+    return json.loads(out.strip().splitlines()[-1])
+
+
+LOAD = 20000 // harness.PATIENCE
+
+
+def some_rows(cluster, n=1):
+    harness.until("some rows are there",
+                  lambda: cluster.query("SELECT count(*) FROM texts")[0][0] >= n)
+
+
+@pytest.mark.parametrize("stage", ["cache", "classify", "persist", "ingest"])
+def test_a_killed_process_loses_nothing(make_cluster, folder, stage):
+    cluster = make_cluster(classify=2)
+    path = harness.texts_file(folder / "load.ndjson", range(LOAD))
+    sender = send_in_background(cluster, path)
+    some_rows(cluster)
+    cluster[stage].kill()
+    time.sleep(0.2)  # the load goes on without it for a moment
+    cluster.start(stage).wait_ready()
+    told = finish(sender)
+    assert told["committed"] == LOAD and told["rejected"] == 0
+    assert cluster.query("SELECT count(*), count(DISTINCT id) FROM texts") == [(LOAD, LOAD)]
+
+
+def test_redis_may_go_and_come_back(cluster, folder):
+    path = harness.texts_file(folder / "load.ndjson", range(LOAD))
+    sender = send_in_background(cluster, path)
+    some_rows(cluster)
+    cluster.redis.kill()
+    assert finish(sender)["committed"] == LOAD
+    cluster.redis.start()
+    more = harness.texts_file(folder / "more.ndjson", range(LOAD, LOAD + 100))
+    assert harness.send(cluster.endpoint, more)["committed"] == 100
+    assert len(ids(cluster)) == LOAD + 100
+
+
+def test_postgresql_may_crash(folder, own_postgres, redis):
+    import contextlib
+
+    with contextlib.closing(harness.Cluster(folder, own_postgres, redis)) as cluster:
+        path = harness.texts_file(folder / "load.ndjson", range(LOAD))
+        sender = send_in_background(cluster, path)
+        some_rows(cluster)
+        own_postgres.crash()
+        harness.until("persist says that the store is away",
+                      lambda: harness.http(cluster["persist"].http_address, "/readyz")[0] == 503)
+        own_postgres.start()
+        assert finish(sender)["committed"] == LOAD
+        assert cluster.query("SELECT count(*), count(DISTINCT id) FROM texts") == [(LOAD, LOAD)]
+        assert cluster.query("SELECT count(*) FROM dead_letters") == [(0,)]
+
+
+def test_a_drained_run_leaves_nothing_and_goes_on_later(embedded, folder):
+    path = harness.texts_file(folder / "a.ndjson", range(2000))
+    harness.send(embedded.endpoint, path, options=["--wait", "accepted"])
+    assert embedded.program.stop() in (0, 3)
+    embedded.start()
+    harness.until("all are in the store", lambda: len(ids(embedded)) == 2000)
+    assert embedded.program.stop() == 0
+
+
+def test_a_backlog_waits_in_the_journal_in_flat_memory(cluster, folder):
+    n = 60000 // harness.PATIENCE
+    cluster["persist"].process.send_signal(signal.SIGSTOP)
+    path = harness.texts_file(folder / "load.ndjson", range(n))
+    told = harness.send(cluster.endpoint, path, options=["--wait", "accepted"])
+    assert told["accepted"] == n
+    if harness.PATIENCE == 1:
+        for program in cluster.programs.values():
+            assert program.anonymous_mb() < 150, program.name
+    cluster["persist"].process.send_signal(signal.SIGCONT)
+    harness.until("all are in the store",
+                  lambda: cluster.query("SELECT count(*) FROM texts")[0][0] == n, 120)
+    assert cluster.query("SELECT count(DISTINCT id) FROM texts") == [(n,)]
+
+
+def test_random_bytes_on_every_port_change_nothing(cluster, folder):
+    chance = random.Random(4)
+    context = zmq.Context()
+    try:
+        for address, kind in [(cluster.endpoint, zmq.DEALER), (cluster.oneway, zmq.PUSH),
+                              (cluster.settings["cache.address"], zmq.PUSH),
+                              (cluster.settings["cache.results_address"], zmq.PUSH),
+                              (cluster.settings["classify.address"], zmq.PUSH),
+                              (cluster.settings["persist.address"], zmq.PUSH)]:
+            link = context.socket(kind)
+            link.linger = 2000
+            link.connect(address)
+            for size in (0, 1, 2, 17, 1000, 60000):
+                link.send(chance.randbytes(size))
+                link.send(msgpack.packb({"v": 1, "type": chance.random()}))
+                link.send(msgpack.packb({"v": 9, "type": "send", "kind": "text"}))
+                link.send_multipart([b"two", b"frames"])
+            link.close()
+            # And what is no ZeroMQ at all.
+            host, port = address.removeprefix("tcp://").split(":")
+            import socket
+
+            with socket.create_connection((host, int(port))) as raw:
+                raw.sendall(chance.randbytes(3000))
+    finally:
+        context.term()
+    path = harness.texts_file(folder / "a.ndjson", range(300))
+    assert harness.send(cluster.endpoint, path)["committed"] == 300
+    for program in cluster.programs.values():
+        assert program.process.poll() is None, program.log()
+        program.check_sanitizers()
+
+
+def test_one_way_records_arrive_and_invalid_ones_are_dead_letters(embedded):
+    context = zmq.Context()
+    try:
+        link = context.socket(zmq.PUSH)
+        link.connect(embedded.oneway)
+        link.send(msgpack.packb({"v": 1, "kind": "text", "records": [
+            {"id": "good", "text": "what a wonderful day"},
+            {"id": "bad", "text": ""},
+            {"id": "fine", "text": "terrible weather"},
+            17,
+        ]}))
+        harness.until("the good ones are there", lambda: ids(embedded) == ["fine", "good"])
+        dead = harness.until("the others are dead letters", lambda: embedded.query(
+            "SELECT id, stage, code FROM dead_letters ORDER BY record"))
+        assert dead == [("bad", "ingest", "text_empty"), (None, "ingest", "record_not_map")]
+    finally:
+        context.destroy(linger=0)
+
+
+def test_a_full_journal_makes_clients_wait_and_loses_nothing(make_cluster, folder):
+    cluster = make_cluster(settings={"journal.max_bytes": "1MB"})
+    cluster["persist"].process.send_signal(signal.SIGSTOP)
+    n = 30000 // harness.PATIENCE
+    path = harness.texts_file(folder / "load.ndjson", range(n), "filler " * 20 + "{i}")
+    sender = send_in_background(cluster, path)
+    harness.until("ingest says busy", lambda: (cluster["ingest"].metric("leat_ingest_busy_total") or 0) > 0)
+    cluster["persist"].process.send_signal(signal.SIGCONT)
+    assert finish(sender)["committed"] == n
+    assert cluster.query("SELECT count(*), count(DISTINCT id) FROM texts") == [(n, n)]
+
+
+def test_a_record_that_crashes_the_work_is_a_dead_letter(make_embedded, folder):
+    if harness.BUILD.name != "san":
+        pytest.skip("faults can be injected in the sanitized build only")
+    embedded = make_embedded("--set", "test.crash_on=POISON", "--set", "test.hang_on=TARPIT",
+                             "--set", "child.timeout=2s")
+    path = folder / "poison.ndjson"
+    with open(path, "w") as out:
+        for i in range(100):
+            text = {40: "POISON", 60: "TARPIT"}.get(i, "fine") + f" {i}"
+            out.write(json.dumps({"id": f"t{i}", "text": text}) + "\n")
+    told = harness.send(embedded.endpoint, path, check=False)
+    assert (told["accepted"], told["committed"], told["dead"]) == (100, 98, 2)
+    assert len(ids(embedded)) == 98
+    dead = dict(embedded.query("SELECT id, code FROM dead_letters"))
+    assert dead == {"t40": "crashed", "t60": "timeout"}
+
+
+def test_fault_injection_is_refused_in_a_release(folder):
+    if harness.BUILD.name == "san":
+        pytest.skip("the sanitized build has fault injection")
+    done = harness.leat("run", "--data", folder / "d", "--set", "test.crash_on=x")
+    assert done.returncode == 2
+    assert "test.crash_on" in done.stderr
+
+
+def refused(folder, *arguments, status=1):
+    done = harness.leat("run", "--data", folder / "d", "--listen",
+                        f"tcp://127.0.0.1:{harness.free_port()}", "--oneway", "", *arguments, timeout=30)
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr and "Sanitizer" not in done.stderr
+    return done.stderr
+
+
+def test_a_broken_topic_file_is_refused_with_the_place(folder):
+    path = folder / "topics.json"
+    path.write_text('{"topics": [\n {"key": "a", "name": "A", "keywords": []}\n]}')
+    assert "topics.json" in refused(folder, "--set", f"classify.topics={path}")
+    path.write_text("{")
+    assert "line 1" in refused(folder, "--set", f"classify.topics={path}")
+
+
+def test_a_broken_model_is_refused(folder):
+    shipped = (harness.BUILD / "share" / "leat" / "default.model").read_bytes()
+    card = (harness.BUILD / "share" / "leat" / "default.json").read_text()
+    (folder / "m.json").write_text(card)
+    for broken in (b"", b"not a model", shipped[: len(shipped) // 2],
+                   shipped[:-1000] + bytes([shipped[-1000] ^ 1]) + shipped[-999:]):
+        (folder / "m.model").write_bytes(broken)
+        assert "m.model" in refused(folder, "--set", f"classify.model={folder}/m.model")
+    (folder / "m.model").write_bytes(shipped)
+    (folder / "m.json").write_text("{}")
+    assert "m.json" in refused(folder, "--set", f"classify.model={folder}/m.model")
+
+
+def test_wrong_settings_are_refused_with_a_suggestion(folder):
+    error = refused(folder, "--set", "classify.topic=x", status=2)
+    assert "classify.topics" in error
+    error = refused(folder, "--set", "cache.ttl=soon", status=2)
+    assert "cache.ttl" in error
+    path = folder / "leat.conf"
+    path.write_text("# comment\ncache.ttl = 1h\nno such thing\n")
+    assert "leat.conf:3" in refused(folder, "--config", path, status=2)
+
+
+def test_a_taken_port_is_said_plainly(embedded, folder):
+    done = harness.leat("run", "--data", folder / "other", "--listen", embedded.endpoint,
+                        "--oneway", "", timeout=30)
+    assert done.returncode == 1
+    assert embedded.endpoint in done.stderr and "in use" in done.stderr.lower()
+
+
+def test_a_store_in_use_is_said_plainly(embedded, folder):
+    done = harness.leat("run", "--data", embedded.data, "--listen",
+                        f"tcp://127.0.0.1:{harness.free_port()}", "--oneway", "", timeout=30)
+    assert done.returncode == 1
+    assert str(embedded.data) in done.stderr
+
+
+def test_a_store_that_is_away_at_start_is_waited_for(folder, own_postgres, redis):
+    import contextlib
+
+    own_postgres.crash()
+    # Not ready yet, so the harness' wait is done by hand.
+    with harness.folder() as second:
+        port = harness.free_port()
+        program = harness.Program(
+            second, "leat-persist", "--set", f"store.url={own_postgres.conninfo}",
+            "--set", f"persist.inbox=tcp://127.0.0.1:{harness.free_port()}",
+            "--set", f"persist.acks=tcp://127.0.0.1:{harness.free_port()}",
+            "--set", f"persist.http=127.0.0.1:{port}", http_address=f"127.0.0.1:{port}")
+        harness.until("it says why it is not ready",
+                      lambda: harness.http(program.http_address, "/readyz")[0] == 503)
+        assert program.process.poll() is None
+        own_postgres.start()
+        program.wait_ready()
+        assert program.stop() == 0
+
+
+def test_every_process_answers_health_metrics_and_readiness(cluster):
+    for program in cluster.programs.values():
+        assert harness.http(program.http_address, "/healthz")[0] == 200
+        assert harness.http(program.http_address, "/readyz")[0] == 200
+        status, text = harness.http(program.http_address, "/metrics")
+        assert status == 200 and "# TYPE leat_" in text
+        assert harness.http(program.http_address, "/nothing")[0] == 404
+
+
+def test_huge_texts_are_cut_and_too_huge_ones_refused(embedded, folder):
+    path = folder / "huge.ndjson"
+    limit = 64 * 1024
+    with open(path, "w") as out:
+        out.write(json.dumps({"id": "fits", "text": "good " * (limit // 5)}) + "\n")
+        out.write(json.dumps({"id": "over", "text": "x" * (limit + 1)}) + "\n")
+        out.write(json.dumps({"id": "far over", "text": "x" * 3_000_000}) + "\n")
+    told = harness.send(embedded.endpoint, path)
+    assert (told["sent"], told["committed"], told["rejected"]) == (3, 1, 2)
+    assert embedded.query("SELECT id, truncated FROM texts") == [("fits", 1)]
