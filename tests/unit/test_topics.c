@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 /* One topic, t, with the members given behind key, name, description and category. */
 #define TOPIC(key, rest)                                                                           \
@@ -479,6 +480,36 @@ static void the_shipped_file_is_good(void **state)
     topics_close(&topics);
 }
 
+static void the_sample_texts_touch_every_shipped_topic(void **state)
+{
+    (void)state;
+    struct topics *topics = topics_open("services/classify/topics.json", NULL, NULL);
+    FILE *sample = fopen("tests/data/sample/texts.ndjson", "rb");
+    assert_non_null(topics);
+    assert_non_null(sample);
+    struct topics_scratch *scratch = topics_scratch_open(topics);
+    size_t *touched = calloc(topics_count(topics), sizeof *touched);
+    char *line = NULL;
+    size_t room = 0;
+    while (getline(&line, &room, sample) > 0) {
+        struct topics_match match[TOPICS_MOST];
+        json_t *record = json_loads(line, 0, NULL);
+        const char *text = json_string_value(json_object_get(record, "text"));
+        size_t count = text ? topics_score(topics, scratch, text, strlen(text), NULL, match) : 0;
+        for (size_t i = 0; i < count; i++)
+            touched[match[i].index]++;
+        json_decref(record);
+    }
+    for (size_t i = 0; i < topics_count(topics); i++)
+        if (!touched[i])
+            fail_msg("no sample text is about %s", topics_key(topics, i));
+    free(line);
+    free(touched);
+    fclose(sample);
+    topics_scratch_close(&scratch);
+    topics_close(&topics);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,6 +531,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_not_there_is_named),
         cmocka_unit_test(a_damaged_file_does_no_harm),
         cmocka_unit_test(the_shipped_file_is_good),
+        cmocka_unit_test(the_sample_texts_touch_every_shipped_topic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
