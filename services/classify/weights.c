@@ -102,36 +102,42 @@ static bool parse_value(const char *from, const char *to, double *value)
     return end == digits + size && *value <= BASE_MOST;
 }
 
+/* Appends the pair in [from, to) to the bases. */
+static bool parse_pair(const char *from, const char *to, struct weights_options *options,
+                       struct leat_error *err)
+{
+    trim(&from, &to);
+    int width = (int)(to - from < 80 ? to - from : 80);
+    struct weights_base *base = &options->bases[options->base_count];
+    const char *equals = memchr(from, '=', (size_t)(to - from));
+    if (options->base_count == WEIGHTS_BASES_MAX)
+        return leat_fail(err, "more than %d pairs", WEIGHTS_BASES_MAX);
+    if (!equals)
+        return leat_fail(err, "\"%.*s\" must be name=value", width, from);
+    if (!parse_name(from, equals, base))
+        return leat_fail(err, "\"%.*s\": the name must be 1 to %d letters, digits, '_', '-' or '.'",
+                         width, from, WEIGHTS_NAME_MAX);
+    if (find_base(options->bases, options->base_count, base->name, base->size))
+        return leat_fail(err, "\"%.*s\": that name was given before", width, from);
+    if (!parse_value(equals + 1, to, &base->value))
+        return leat_fail(err, "\"%.*s\": the value must be a number from 0 to %d", width, from,
+                         BASE_MOST);
+    options->base_count++;
+    return true;
+}
+
 bool weights_parse_bases(struct weights_options *options, const char *list, struct leat_error *err)
 {
-    struct weights_base bases[WEIGHTS_BASES_MAX];
-    size_t count = 0;
-    const char *end = list + strlen(list);
-
-    for (const char *pair = list; list[strspn(list, " ")] != '\0' && pair <= end;) {
-        const char *stop = pair + strcspn(pair, ",");
-        const char *equals = memchr(pair, '=', (size_t)(stop - pair));
-        const char *shown = pair, *shown_end = stop;
-        trim(&shown, &shown_end);
-        int width = (int)(shown_end - shown < 80 ? shown_end - shown : 80);
-        if (count == WEIGHTS_BASES_MAX)
-            return leat_fail(err, "more than %d pairs", WEIGHTS_BASES_MAX);
-        if (!equals)
-            return leat_fail(err, "\"%.*s\" must be name=value", width, shown);
-        if (!parse_name(pair, equals, &bases[count]))
-            return leat_fail(err,
-                             "\"%.*s\": the name must be 1 to %d letters, digits, '_', '-' or '.'",
-                             width, shown, WEIGHTS_NAME_MAX);
-        if (find_base(bases, count, bases[count].name, bases[count].size))
-            return leat_fail(err, "\"%.*s\": that name was given before", width, shown);
-        if (!parse_value(equals + 1, stop, &bases[count].value))
-            return leat_fail(err, "\"%.*s\": the value must be a number from 0 to %d", width, shown,
-                             BASE_MOST);
-        count++;
-        pair = stop + 1;
+    struct weights_options parsed = *options;
+    parsed.base_count = 0;
+    for (bool more = list[strspn(list, " ")] != '\0'; more;) {
+        const char *end = list + strcspn(list, ",");
+        if (!parse_pair(list, end, &parsed, err))
+            return false;
+        more = *end == ',';
+        list = end + 1;
     }
-    memcpy(options->bases, bases, count * sizeof *bases);
-    options->base_count = count;
+    *options = parsed;
     return true;
 }
 

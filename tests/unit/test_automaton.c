@@ -169,6 +169,7 @@ static void compare(size_t pattern_count, size_t longest, unsigned letters)
                                           &number, &err));
         count += number == count;
     }
+    assert_true(count > 0);
     struct automaton *automaton = automaton_build(builder, &err);
     automaton_builder_close(&builder);
 
