@@ -62,8 +62,12 @@ help:
 deps:
 	@deploy/install-packages
 
+# make V=1 shows the commands.
+$(V).SILENT:
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
+	@echo "CC   $<"
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # The SQL that persist carries inside: recompiled when a migration changes.
@@ -71,26 +75,32 @@ $(BUILD)/services/persist/migrations.o: $(wildcard deploy/migrations/*/*.sql)
 
 $(BUILD)/libservices.a: $(OBJECTS)
 	@rm -f $@
+	@echo "AR   $@"
 	ar rcs $@ $(OBJECTS)
 
 $(BUILD)/bin/leat: $(BUILD)/services/leat/main.o $(BUILD)/libservices.a
 	@mkdir -p $(@D)
+	@echo "LINK $@"
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/bin/leat-%: $(BUILD)/services/%/main.o $(BUILD)/libservices.a
 	@mkdir -p $(@D)
+	@echo "LINK $@"
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libservices.a
 	@mkdir -p $(@D)
+	@echo "LINK $@"
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libservices.a
 	@mkdir -p $(@D)
+	@echo "LINK $@"
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/examples/%: $(BUILD)/proto/examples/%.o $(BUILD)/libservices.a
 	@mkdir -p $(@D)
+	@echo "LINK $@"
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/share/leat/%: services/classify/models/%
