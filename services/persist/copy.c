@@ -1,0 +1,143 @@
+#include "services/persist/copy.h"
+
+#include "services/persist/room.h"
+
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A length and at most 16 bytes, but for the types that bring their own size. */
+enum { FIELD_MAX = 4 + 16 };
+
+static const int64_t EPOCH_2000 = 946684800000000; /* µs from 1970 to 2000 */
+
+void copy_destroy(struct copy *self)
+{
+    free(self->data);
+    *self = (struct copy){0};
+}
+
+static uint8_t *reserve(struct copy *self, size_t more)
+{
+    self->data = room_for(self->data, &self->room, self->size + more, 1);
+    return self->data + self->size;
+}
+
+static uint8_t *put16(uint8_t *at, uint16_t value)
+{
+    value = htobe16(value);
+    memcpy(at, &value, sizeof value);
+    return at + sizeof value;
+}
+
+static uint8_t *put32(uint8_t *at, uint32_t value)
+{
+    value = htobe32(value);
+    memcpy(at, &value, sizeof value);
+    return at + sizeof value;
+}
+
+static uint8_t *put64(uint8_t *at, uint64_t value)
+{
+    at = put32(at, 8);
+    value = htobe64(value);
+    memcpy(at, &value, sizeof value);
+    return at + sizeof value;
+}
+
+static uint8_t *put_bytes(uint8_t *at, struct leat_span bytes)
+{
+    at = put32(at, (uint32_t)bytes.size);
+    if (bytes.size > 0)
+        memcpy(at, bytes.data, bytes.size);
+    return at + bytes.size;
+}
+
+static uint8_t *put_jsonb(uint8_t *at, struct leat_span json)
+{
+    at = put32(at, (uint32_t)json.size + 1);
+    *at++ = 1;
+    memcpy(at, json.data, json.size);
+    return at + json.size;
+}
+
+/* The two ends of the range mean infinity there; what lies beyond what a timestamptz can hold is
+ * for the server to refuse. */
+static uint8_t *put_time(uint8_t *at, int64_t us)
+{
+    int64_t since_2000;
+    if (__builtin_sub_overflow(us, EPOCH_2000, &since_2000))
+        since_2000 = INT64_MIN + 1;
+    return put64(at, (uint64_t)since_2000);
+}
+
+static uint8_t *put_double(uint8_t *at, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return put64(at, bits);
+}
+
+static bool has_own_size(enum leat_column_type type)
+{
+    return type == LEAT_COL_TEXT || type == LEAT_COL_JSONB || type == LEAT_COL_BYTEA;
+}
+
+/* Bytes that a row takes at most. */
+static size_t row_bound(const struct leat_table *table, const struct leat_value *values)
+{
+    size_t bound = 2 + table->n_columns * FIELD_MAX;
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (!values[i].null && has_own_size(table->columns[i].type))
+            bound += values[i].bytes.size;
+    return bound;
+}
+
+static uint8_t *put_value(uint8_t *at, enum leat_column_type type, const struct leat_value *value)
+{
+    switch (type) {
+    case LEAT_COL_TEXT:
+    case LEAT_COL_BYTEA:
+    case LEAT_COL_UUID:
+        return put_bytes(at, value->bytes);
+    case LEAT_COL_JSONB:
+        return put_jsonb(at, value->bytes);
+    case LEAT_COL_BIGINT:
+        return put64(at, (uint64_t)value->integer);
+    case LEAT_COL_TIMESTAMPTZ:
+        return put_time(at, value->integer);
+    case LEAT_COL_DOUBLE:
+        return put_double(at, value->real);
+    case LEAT_COL_BOOL:
+        at = put32(at, 1);
+        *at++ = value->integer != 0;
+        return at;
+    }
+    return at;
+}
+
+void copy_begin(struct copy *self)
+{
+    static const uint8_t header[19] = "PGCOPY\n\377\r\n"; /* its NUL belongs to it, then 8 more */
+    memcpy(reserve(self, sizeof header), header, sizeof header);
+    self->size += sizeof header;
+}
+
+void copy_row(struct copy *self, const struct leat_table *table, const struct leat_value *values)
+{
+    uint8_t *begin = reserve(self, row_bound(table, values));
+    uint8_t *at = put16(begin, (uint16_t)table->n_columns);
+    for (size_t i = 0; i < table->n_columns; i++) {
+        if (values[i].null)
+            at = put32(at, UINT32_MAX);
+        else
+            at = put_value(at, table->columns[i].type, &values[i]);
+    }
+    self->size += (size_t)(at - begin);
+}
+
+void copy_end(struct copy *self)
+{
+    put16(reserve(self, 2), UINT16_MAX);
+    self->size += 2;
+}

@@ -1,0 +1,28 @@
+#include "services/persist/probe.h"
+
+static struct leat_value probe_value(enum leat_column_type type)
+{
+    static const uint8_t zeros[LEAT_ID_SIZE] = {0};
+    switch (type) {
+    case LEAT_COL_TEXT:
+    case LEAT_COL_BYTEA:
+        return (struct leat_value){.bytes = {(const uint8_t *)"leat-probe", 10}};
+    case LEAT_COL_JSONB:
+        return (struct leat_value){.bytes = {(const uint8_t *)"[]", 2}};
+    case LEAT_COL_UUID:
+        return (struct leat_value){.bytes = {zeros, sizeof zeros}};
+    case LEAT_COL_DOUBLE:
+        return (struct leat_value){.real = 0};
+    case LEAT_COL_BIGINT:
+    case LEAT_COL_BOOL:
+    case LEAT_COL_TIMESTAMPTZ:
+        break;
+    }
+    return (struct leat_value){.integer = 0};
+}
+
+void probe_row(const struct leat_table *table, struct leat_value *values)
+{
+    for (size_t i = 0; i < table->n_columns; i++)
+        values[i] = probe_value(table->columns[i].type);
+}

@@ -1,0 +1,89 @@
+#include "services/persist/query_engine.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BUSY_MS = 5000 };
+
+static void *open_file(const char *path, struct leat_error *err)
+{
+    sqlite3 *db = NULL;
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK) {
+        sqlite3_busy_timeout(db, BUSY_MS);
+        return db;
+    }
+    leat_fail(err, "%s: %s", path, db ? sqlite3_errmsg(db) : "out of memory");
+    sqlite3_close(db);
+    return NULL;
+}
+
+static void bind_params(sqlite3_stmt *statement, const char *const *params, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "$%zu", i + 1);
+        int at = sqlite3_bind_parameter_index(statement, name);
+        if (at > 0 && params[i])
+            sqlite3_bind_text(statement, at, params[i], -1, SQLITE_STATIC);
+    }
+}
+
+/* One row as text; a blob stays what it is. */
+static bool show_row(sqlite3_stmt *statement, struct query_row *row, const char **values,
+                     size_t *sizes, query_row_fn *each, void *arg)
+{
+    for (size_t i = 0; i < row->n; i++) {
+        int column = (int)i, type = sqlite3_column_type(statement, column);
+        if (type == SQLITE_BLOB)
+            values[i] = sqlite3_column_blob(statement, column);
+        else
+            values[i] = (const char *)sqlite3_column_text(statement, column);
+        if (type == SQLITE_BLOB && !values[i])
+            values[i] = "";
+        sizes[i] = (size_t)sqlite3_column_bytes(statement, column);
+    }
+    return each(arg, row);
+}
+
+static int step_all(sqlite3_stmt *statement, query_row_fn *each, void *arg)
+{
+    size_t n = (size_t)sqlite3_column_count(statement);
+    const char *names[n + 1], *values[n + 1];
+    size_t sizes[n + 1];
+    struct query_row row = {.n = n, .names = names, .values = values, .sizes = sizes};
+    int status;
+    for (size_t i = 0; i < n; i++)
+        names[i] = sqlite3_column_name(statement, (int)i);
+    while ((status = sqlite3_step(statement)) == SQLITE_ROW)
+        if (each && !show_row(statement, &row, values, sizes, each, arg))
+            return SQLITE_DONE;
+    return status;
+}
+
+static bool run(void *self, const char *sql, const char *const *params, size_t n_params,
+                query_row_fn *each, void *arg, struct leat_error *err)
+{
+    sqlite3 *db = self;
+    sqlite3_stmt *statement;
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
+        return leat_fail(err, "%s", sqlite3_errmsg(db));
+    bind_params(statement, params, n_params);
+    bool done = step_all(statement, each, arg) == SQLITE_DONE;
+    if (!done)
+        leat_fail(err, "%s", sqlite3_errmsg(db));
+    sqlite3_finalize(statement);
+    return done;
+}
+
+static void close_file(void *self)
+{
+    sqlite3_close(self);
+}
+
+const struct query_engine query_sqlite = {
+    .name = "SQLite",
+    .open = open_file,
+    .run = run,
+    .close = close_file,
+};
