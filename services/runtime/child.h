@@ -56,12 +56,12 @@ bool leat_child_take(struct leat_child *self, struct leat_done *out);
 /* Batches given and not taken back yet. */
 int leat_child_in_hand(const struct leat_child *self);
 
-/* What to poll; returns how many items (0 or 1), and in *due after how many ms to call turn at the
- * latest (-1: no wish). */
-int leat_child_items(const struct leat_child *self, zmq_pollitem_t items[1], int64_t *due);
+/* What to poll; returns how many items (0 or 1). */
+int leat_child_items(const struct leat_child *self, zmq_pollitem_t items[1]);
 
-/* Reads, writes, judges timeouts, starts another child when it is time. */
-void leat_child_turn(struct leat_child *self);
+/* Reads, writes, judges timeouts, starts another child when it is time. Returns after how many ms
+ * it is to be called again at the latest; -1: no wish. */
+int64_t leat_child_turn(struct leat_child *self);
 
 /* New settings for the child, and for those that follow it. */
 void leat_child_reload(struct leat_child *self, const struct leat_settings *fresh);

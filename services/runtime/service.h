@@ -47,6 +47,7 @@ struct leat_host {
     _Atomic(const char *) reason; /* why not ready: a constant string, or NULL */
     int64_t drain_ms;             /* how long a drain may take at most */
     const struct leat_program *program;
+    struct host_reasons *reasons; /* the runtime's own */
 };
 
 struct leat_service {

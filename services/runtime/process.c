@@ -1,0 +1,421 @@
+/* A process: its services, each in a thread; signals, drain, reload, readiness.
+ *
+ * Ensures:
+ *  1. Services are drained in their order: one is told when the one before it has ended, so what it
+ *     still sends is still taken.
+ *  2. A drain ends: when its time is over all are told to stop at once, and who does not is left
+ *     behind with the process.
+ *  3. When a service ends without having been told to, the others are drained and the process
+ * fails. */
+#include "services/runtime/clock.h"
+#include "services/runtime/host.h"
+#include "services/runtime/http.h"
+#include "services/runtime/log.h"
+#include "services/runtime/process_gauges.h"
+#include "services/runtime/sockets.h"
+#include "services/runtime/stage_loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include <zmq.h>
+
+enum {
+    SERVICES_MAX = 16,
+    STOP_GRACE_US = 5000000, /* after `stop`, until the process leaves without its threads */
+    STARTING_TURN_MS = 50,
+    TURN_MS = 1000,
+};
+
+struct unit {
+    const struct leat_service *service;
+    struct leat_host host;
+    struct host_reasons reasons;
+    void *orders; /* our end of host.control */
+    pthread_t thread;
+    bool running, told; /* to drain */
+    enum leat_exit status;
+    _Atomic bool ended;
+    int wake; /* eventfd: written when it ends */
+};
+
+struct process {
+    const struct leat_program *program;
+    struct leat_settings *settings;
+    const char *config_path;
+    struct leat_metrics *metrics;
+    struct process_gauges gauges;
+    void *zmq;
+    struct leat_http *http;
+    struct unit units[SERVICES_MAX];
+    struct leat_host *hosts[SERVICES_MAX + 1];
+    int n;
+    int signals, wake;
+    bool ready_told, draining, stopping;
+    int64_t drain_until_us, leave_at_us;
+    enum leat_exit status;
+};
+
+/* Log lines of a process as a whole carry its name: "leat-persist", "leat". */
+static const char *process_name(const struct process *self)
+{
+    return self->program->name;
+}
+
+static void process_worse(struct process *self, enum leat_exit status)
+{
+    if (status == LEAT_EXIT_FAILED || self->status == LEAT_EXIT_OK)
+        self->status = status;
+}
+
+/* --- threads -------------------------------------------------------------------------------- */
+
+static void *unit_run(void *arg)
+{
+    struct unit *self = arg;
+    char name[16];
+    snprintf(name, sizeof name, "%s", self->host.name);
+    pthread_setname_np(pthread_self(), name);
+    self->status = self->service->stage ? stage_loop_run(self->service->stage, &self->host)
+                                        : self->service->run(&self->host);
+    atomic_store(&self->host.reason, NULL);
+    atomic_store(&self->host.state, LEAT_ENDED);
+    atomic_store(&self->ended, true);
+    eventfd_write(self->wake, 1);
+    return NULL;
+}
+
+static bool unit_open(struct process *self, struct unit *unit, const struct leat_service *service,
+                      struct leat_error *err)
+{
+    void *ends[2];
+    if (!leat_socket_pair(self->zmq, ends, err))
+        return false;
+    unit->service = service;
+    unit->wake = self->wake;
+    unit->orders = ends[0];
+    unit->host = (struct leat_host){
+        .name = service->name,
+        .zmq = self->zmq,
+        .control = ends[1],
+        .settings = leat_settings_copy(self->settings),
+        .metrics = self->metrics,
+        .drain_ms = leat_settings_int(self->settings, "drain.timeout"),
+        .program = self->program,
+        .reasons = &unit->reasons,
+    };
+    return true;
+}
+
+static bool unit_start(struct unit *self, struct leat_error *err)
+{
+    int code = pthread_create(&self->thread, NULL, unit_run, self);
+    self->running = code == 0;
+    return self->running || leat_fail(err, "cannot start a thread: %s", strerror(code));
+}
+
+static void unit_order(struct unit *self, enum leat_order order, const char *text)
+{
+    char head = (char)order;
+    size_t size = strlen(text) + 1;
+    zmq_msg_t message;
+    if (!self->orders || zmq_msg_init_size(&message, 1 + size) != 0)
+        return;
+    memcpy(zmq_msg_data(&message), &head, 1);
+    memcpy((char *)zmq_msg_data(&message) + 1, text, size);
+    if (zmq_msg_send(&message, self->orders, ZMQ_DONTWAIT) < 0)
+        zmq_msg_close(&message);
+}
+
+static void unit_free(struct unit *self)
+{
+    leat_socket_close(&self->orders, 0);
+    leat_socket_close(&self->host.control, 0);
+    leat_settings_destroy(&self->host.settings);
+    host_reasons_free(&self->reasons);
+}
+
+/* --- ending --------------------------------------------------------------------------------- */
+
+static void process_drain(struct process *self)
+{
+    int64_t ms = leat_settings_int(self->settings, "drain.timeout");
+    self->draining = true;
+    self->drain_until_us = leat_monotonic_us() + ms * 1000;
+    leat_log(LEAT_INFO, process_name(self), "draining", LEAT_I("timeout_ms", ms));
+}
+
+static void process_stop(struct process *self, const char *why)
+{
+    if (self->stopping)
+        return;
+    self->stopping = self->draining = true;
+    self->leave_at_us = leat_monotonic_us() + STOP_GRACE_US;
+    leat_log(LEAT_WARN, process_name(self), "stopping", LEAT_S("reason", why));
+    for (int i = 0; i < self->n; i++) {
+        atomic_store(&self->units[i].host.stopping, true);
+        unit_order(&self->units[i], LEAT_ORDER_STOP, "");
+    }
+}
+
+/* Ensures 2, its last part: a service is stuck in a call that cannot be interrupted. */
+static _Noreturn void process_leave(struct process *self)
+{
+    for (int i = 0; i < self->n; i++)
+        if (!atomic_load(&self->units[i].ended))
+            leat_log(LEAT_ERR, process_name(self), "left_behind",
+                     LEAT_S("service", self->units[i].host.name));
+    process_worse(self, LEAT_EXIT_DEADLINE);
+    _exit((int)self->status);
+}
+
+/* Joins who has ended, and tells the next one to drain (Ensures 1). True when all have ended. */
+static bool process_collect(struct process *self)
+{
+    bool before_ended = true;
+    for (int i = 0; i < self->n; i++) {
+        struct unit *unit = &self->units[i];
+        if (unit->running && atomic_load(&unit->ended)) {
+            pthread_join(unit->thread, NULL);
+            unit->running = false;
+            process_worse(self, unit->status);
+            if (!unit->told && !self->stopping)
+                process_worse(self, LEAT_EXIT_FAILED); /* Ensures 3 */
+            if (!self->draining)
+                process_drain(self);
+        }
+        if (unit->running && self->draining && before_ended && !unit->told) {
+            char ms[32];
+            int64_t left = (self->drain_until_us - leat_monotonic_us()) / 1000;
+            snprintf(ms, sizeof ms, "%lld", left > 0 ? (long long)left : 0);
+            unit->told = true;
+            unit_order(unit, LEAT_ORDER_DRAIN, ms);
+        }
+        before_ended = before_ended && !unit->running;
+    }
+    return before_ended;
+}
+
+/* --- reload --------------------------------------------------------------------------------- */
+
+static void log_level(const struct leat_settings *settings)
+{
+    enum leat_log_level level;
+    if (leat_log_level_parse(leat_settings_str(settings, "log.level"), &level))
+        leat_log_set_level(level);
+}
+
+static void reload_ignored(void *arg, const char *name)
+{
+    leat_log(LEAT_WARN, process_name(arg), "reload_needs_restart", LEAT_S("setting", name));
+}
+
+struct kept {
+    const struct leat_settings *old;
+    struct leat_settings *fresh;
+};
+
+/* What came from the command line, or from the program itself, stays. */
+static void reload_keep(void *arg, const struct leat_setting *row, const char *value,
+                        const char *where)
+{
+    struct kept *kept = arg;
+    enum leat_setting_source source = leat_settings_source(kept->old, row->name);
+    if (source == LEAT_FROM_COMMAND_LINE || source == LEAT_FROM_PROGRAM)
+        leat_settings_set(kept->fresh, row->name, value, source, where, NULL);
+}
+
+static void process_reload(struct process *self)
+{
+    struct leat_error err;
+    struct leat_settings *fresh = leat_settings_new(self->program->tables);
+    if ((self->config_path && !leat_settings_file(fresh, self->config_path, &err)) ||
+        !leat_settings_environment(fresh, &err)) {
+        leat_log(LEAT_ERR, process_name(self), "reload_refused", LEAT_S("reason", err.text));
+        leat_settings_destroy(&fresh);
+        return;
+    }
+    struct kept kept = {.old = self->settings, .fresh = fresh};
+    leat_settings_each(self->settings, reload_keep, &kept);
+    leat_settings_reload(self->settings, fresh, reload_ignored, self);
+    leat_settings_destroy(&fresh);
+    log_level(self->settings);
+    char *dump = leat_settings_dump(self->settings);
+    for (int i = 0; i < self->n; i++)
+        unit_order(&self->units[i], LEAT_ORDER_RELOAD, dump);
+    free(dump);
+    leat_log(LEAT_INFO, process_name(self), "reloaded");
+}
+
+/* --- turning -------------------------------------------------------------------------------- */
+
+static void process_signals(struct process *self)
+{
+    struct signalfd_siginfo info;
+    while (read(self->signals, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGHUP)
+            process_reload(self);
+        else if (self->draining)
+            process_stop(self, "a second signal");
+        else
+            process_drain(self);
+    }
+}
+
+static void process_tell_ready(struct process *self)
+{
+    char text[512];
+    if (self->ready_told || self->draining || !leat_http_readiness(self->hosts, text, sizeof text))
+        return;
+    self->ready_told = true;
+    leat_log(LEAT_INFO, process_name(self), "ready", LEAT_I("services", self->n));
+}
+
+/* False when all services have ended. */
+static bool process_turn(struct process *self)
+{
+    struct pollfd fds[] = {{.fd = self->signals, .events = POLLIN},
+                           {.fd = self->wake, .events = POLLIN}};
+    eventfd_t woken;
+    poll(fds, 2, self->ready_told && !self->draining ? TURN_MS : STARTING_TURN_MS);
+    eventfd_read(self->wake, &woken);
+    process_signals(self);
+    if (process_collect(self))
+        return false;
+    process_tell_ready(self);
+    process_gauges_turn(&self->gauges, self->hosts);
+    int64_t now = leat_monotonic_us();
+    if (self->draining && !self->stopping && now > self->drain_until_us + 1000000)
+        process_stop(self, "the drain's time is over");
+    if (self->stopping && now > self->leave_at_us)
+        process_leave(self);
+    return true;
+}
+
+/* --- opening and closing -------------------------------------------------------------------- */
+
+static bool process_open_signals(struct process *self, struct leat_error *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set, NULL); /* for all threads: they are not started yet */
+    signal(SIGPIPE, SIG_IGN);
+    self->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    self->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    return (self->signals >= 0 && self->wake >= 0) ||
+           leat_fail(err, "cannot wait for signals: %s", strerror(errno));
+}
+
+/* Every connection is a descriptor. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+/* Ours is NAME.http for a single service, run.http for several. An address that is taken is an
+ * error only where somebody asked for it. */
+static bool process_open_http(struct process *self, struct leat_error *err)
+{
+    char setting[64] = "run.http";
+    if (self->n == 1)
+        snprintf(setting, sizeof setting, "%s.http", self->units[0].host.name);
+    if (!leat_settings_has(self->settings, setting))
+        return true;
+    const char *address = leat_settings_str(self->settings, setting);
+    enum leat_http_failure failure;
+    if (!address[0])
+        return true;
+    self->http = leat_http_open(address, setting, self->metrics, self->hosts, &failure, err);
+    if (!self->http && failure == LEAT_HTTP_IN_USE &&
+        leat_settings_source(self->settings, setting) == LEAT_FROM_DEFAULT) {
+        leat_log(LEAT_WARN, process_name(self), "no_http", LEAT_S("reason", err->text));
+        return true;
+    }
+    return self->http != NULL;
+}
+
+static bool process_open(struct process *self, struct leat_error *err)
+{
+    const struct leat_service *const *services = self->program->services;
+    raise_descriptors();
+    if (!process_open_signals(self, err) || !(self->metrics = leat_metrics_new(err)))
+        return false;
+    self->zmq = zmq_ctx_new();
+    if (!self->zmq)
+        return leat_fail(err, "cannot start ZeroMQ: %s", strerror(errno));
+    process_gauges_open(&self->gauges, self->metrics, self->program);
+    for (; services[self->n]; self->n++) {
+        struct unit *unit = &self->units[self->n];
+        if (self->n == SERVICES_MAX)
+            return leat_fail(err, "more than %d services", SERVICES_MAX);
+        if (!unit_open(self, unit, services[self->n], err))
+            return false;
+        self->hosts[self->n] = &unit->host;
+    }
+    if (!process_open_http(self, err))
+        return false;
+    for (int i = 0; i < self->n; i++)
+        if (!unit_start(&self->units[i], err))
+            return false;
+    return true;
+}
+
+static void process_close(struct process *self)
+{
+    leat_http_close(&self->http);
+    for (int i = 0; i < self->n; i++)
+        unit_free(&self->units[i]);
+    if (self->zmq)
+        zmq_ctx_term(self->zmq); /* waits for what lingers, which is bounded everywhere */
+    leat_metrics_destroy(&self->metrics);
+    leat_settings_destroy(&self->settings);
+    if (self->signals >= 0)
+        close(self->signals);
+    if (self->wake >= 0)
+        close(self->wake);
+}
+
+int leat_process_run(const struct leat_program *program, struct leat_settings *settings,
+                     const char *config_path)
+{
+    struct process *self = calloc(1, sizeof *self);
+    struct leat_error err = {.text = "out of memory"};
+    if (!self) {
+        fprintf(stderr, "leat: out of memory\n");
+        return LEAT_EXIT_FAILED;
+    }
+    *self = (struct process){.program = program,
+                             .settings = settings,
+                             .config_path = config_path,
+                             .signals = -1,
+                             .wake = -1};
+    log_level(settings);
+    if (!process_open(self, &err)) {
+        leat_log(LEAT_ERR, process_name(self), "cannot_start", LEAT_S("reason", err.text));
+        process_worse(self, LEAT_EXIT_FAILED);
+        process_stop(self, "it could not start");
+    }
+    while (process_turn(self))
+        ;
+    process_close(self);
+    int status = (int)self->status;
+    leat_log(status == LEAT_EXIT_OK ? LEAT_INFO : LEAT_WARN, program->name, "ended",
+             LEAT_I("status", status));
+    free(self);
+    return status;
+}
