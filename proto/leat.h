@@ -34,17 +34,22 @@ struct leat_reject {
 struct leat_options {
     const char *endpoints; /* one address, or a comma-separated list whose order is fixed: a key
                               always goes to the same one of the list */
-    const char *client;    /* 1-128 bytes, this client's name; NULL: a random one. A second client
-                              of the same name fences the first */
+    const char *client;    /* 1-128 bytes, this client's name; NULL: a random one. One client at a
+                              time may use a name: a second one fences the first */
     size_t batch_bytes;    /* records are collected up to so many bytes a send; 0: 64 KiB */
     int linger_ms;         /* how long a record may wait for company in leat_poll; 0: 5 ms */
     int connect_ms;        /* how long leat_connect waits for a welcome; 0: 5000; -1: for ever */
     void (*on_reject)(void *arg, const struct leat_reject *reject);
-    void (*on_event)(void *arg, const char *event); /* "reconnected", "busy", …; may be NULL */
+    /* For logs; may be NULL. "disconnected", "reconnected"; "busy": ingest asks to wait; "gap":
+     * something got lost and goes out again; "silent": no answer for seconds, hello is said again;
+     * "forgotten": a send was taken, but which of its records were rejected is no longer known;
+     * "journal_lost": ingest came back with an older journal. Callbacks must not call in here. */
+    void (*on_event)(void *arg, const char *event);
     void *arg;
 };
 
-/* What is known now, over all endpoints. */
+/* What is known now, over all endpoints. Under a name that was used before, records of an earlier
+ * client may be among committed and dead if they were still under way at leat_connect. */
 struct leat_progress {
     uint64_t sent;      /* records given to leat_send */
     uint64_t accepted;  /* on ingest's disk */
@@ -68,12 +73,14 @@ bool leat_send(struct leat_client *self, const char *kind, const void *key, size
                const void *record, size_t record_size, struct leat_error *err);
 
 /* Lets the client work for up to `timeout_ms` (0: what can be done now): sends what has waited long
- * enough, reads answers, reconnects. False when fenced or refused. */
+ * enough, reads answers, reconnects. A caught signal ends it early. False when fenced or refused.
+ */
 bool leat_poll(struct leat_client *self, int timeout_ms, struct leat_error *err);
 
 /* Sends what is open and works until every record is answered, or (LEAT_UNTIL_COMMITTED) until
  * every accepted one is committed or dead. False when `timeout_ms` passed first (-1: never) or the
- * client is fenced; nothing is lost by that: call it again. */
+ * client is fenced; nothing is lost by that: call it again. Until committed also when ingest came
+ * back with an older journal than the one that held what it had accepted. */
 bool leat_flush(struct leat_client *self, enum leat_until until, int timeout_ms,
                 struct leat_error *err);
 
