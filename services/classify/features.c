@@ -117,19 +117,24 @@ static void fill_ascii(uint32_t ascii[128])
     }
 }
 
-struct features *features_open(const struct features_shape *shape, struct leat_error *err)
+bool features_check(const struct features_shape *shape, struct leat_error *err)
 {
     for (int f = 0; f < FEATURES_FAMILIES; f++)
         if (shape->bits[f] < FEATURES_BITS_LEAST || shape->bits[f] > FEATURES_BITS_MOST) {
-            leat_fail(err, "a feature table of 2^%u rows: expected 2^%d to 2^%d", shape->bits[f],
-                      FEATURES_BITS_LEAST, FEATURES_BITS_MOST);
-            return NULL;
+            return leat_fail(err, "a feature table of 2^%u rows: expected 2^%d to 2^%d",
+                             shape->bits[f], FEATURES_BITS_LEAST, FEATURES_BITS_MOST);
         }
     if (shape->read_bytes < FEATURES_READ_LEAST || shape->read_bytes > FEATURES_READ_MOST) {
-        leat_fail(err, "a model that reads %zu bytes of a text: expected %d to %d",
-                  shape->read_bytes, FEATURES_READ_LEAST, FEATURES_READ_MOST);
-        return NULL;
+        return leat_fail(err, "a model that reads %zu bytes of a text: expected %d to %d",
+                         shape->read_bytes, FEATURES_READ_LEAST, FEATURES_READ_MOST);
     }
+    return true;
+}
+
+struct features *features_open(const struct features_shape *shape, struct leat_error *err)
+{
+    if (!features_check(shape, err))
+        return NULL;
     struct features *self = calloc(1, sizeof *self);
     bool made = self != NULL;
     if (made) {

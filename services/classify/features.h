@@ -44,6 +44,9 @@ struct features_list {
     size_t size;
 };
 
+/* Whether the shape is in range; the error says what was expected. */
+bool features_check(const struct features_shape *shape, struct leat_error *err);
+
 /* The most items that the lists of one text of this shape can have together. */
 size_t features_room(const struct features_shape *shape);
 
