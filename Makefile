@@ -76,7 +76,7 @@ $(BUILD)/services/persist/migrations.o: $(wildcard deploy/migrations/*/*.sql)
 $(BUILD)/libservices.a: $(OBJECTS)
 	@rm -f $@
 	@echo "AR   $@"
-	ar rcs $@ $(OBJECTS)
+	ar rcsP $@ $(OBJECTS)
 
 $(BUILD)/bin/leat: $(BUILD)/services/leat/main.o $(BUILD)/libservices.a
 	@mkdir -p $(@D)
