@@ -218,6 +218,8 @@ bool leat_socket_pair(void *zmq, void *ends[2], struct leat_error *err)
             set_int(ends[i], ZMQ_RCVHWM, 0);
         }
     }
+    /* The socket's own address in memory makes the name unique while it lives. */
+    snprintf(address, sizeof address, "inproc://leat.pair.%p", ends[0]);
     if (ends[0] && ends[1] && zmq_bind(ends[0], address) == 0 && zmq_connect(ends[1], address) == 0)
         return true;
     leat_fail(err, "cannot make a pipe between threads: %s", zmq_strerror(zmq_errno()));
