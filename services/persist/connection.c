@@ -335,7 +335,10 @@ static void take_error(struct connection *self, const PGresult *result,
     take_field(failure->constraint, sizeof failure->constraint, result, PG_DIAG_CONSTRAINT_NAME);
     take_copy_line(failure, result);
     const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    /* The details of broken constraints are the row itself: nothing for a log. */
+    const char *detail = strncmp(failure->sqlstate, "23", 2) == 0
+                             ? NULL
+                             : PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
     if (!primary)
         primary = PQresultErrorMessage(result);
     snprintf(failure->error.text, sizeof failure->error.text, "%s%s%s", primary, detail ? ": " : "",

@@ -48,7 +48,7 @@ static void open_store(struct meters *self, struct leat_metrics *m)
                          "Attempts that failed because the store was away");
 }
 
-void meters_open(struct meters *self, struct leat_metrics *metrics)
+void persist_meters_open(struct meters *self, struct leat_metrics *metrics)
 {
     open_results(self, metrics);
     open_store(self, metrics);

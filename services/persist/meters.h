@@ -12,7 +12,7 @@ struct meters {
     struct leat_metric *ready, *waiting_rows, *waiting_bytes;
 };
 
-void meters_open(struct meters *self, struct leat_metrics *metrics);
+void persist_meters_open(struct meters *self, struct leat_metrics *metrics);
 
 /* Copies what the store and triage count. */
 void meters_copy(struct meters *self, const struct store_counts *store,

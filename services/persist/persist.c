@@ -275,7 +275,7 @@ static bool open_persist(void **arg, struct leat_stage_context *ctx, struct leat
     self->retry_most_ms = leat_settings_int(settings, "persist.retry_most");
     self->pause_ms = self->retry_least_ms;
     read_limits(&self->limits, settings);
-    meters_open(&self->meters, leat_stage_metrics(ctx));
+    persist_meters_open(&self->meters, leat_stage_metrics(ctx));
     if (!open_store(self, err)) {
         void *opened = self;
         close_persist(&opened);
