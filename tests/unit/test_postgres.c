@@ -1,0 +1,640 @@
+/* The store in PostgreSQL: its two paths, locks, and servers that go away. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "services/persist/triage.h"
+#include "services/runtime/clock.h"
+#include "tests/unit/cluster.h"
+#include "tests/unit/texts.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+enum { PATIENCE_US = 30000000 };
+
+static struct cluster cluster;
+
+/* A persist without its sockets. */
+struct writer {
+    struct store_options options;
+    struct load *load;
+    struct store *store;
+    struct triage_counts counts;
+    struct leat_error err;
+    atomic_bool stopping;
+};
+
+static bool writer_stopping(void *arg)
+{
+    return atomic_load(&((struct writer *)arg)->stopping);
+}
+
+static void writer_open_at(struct writer *self, const char *url)
+{
+    memset(self, 0, sizeof *self);
+    self->options = (struct store_options){.url = url,
+                                           .lock_timeout_ms = 500,
+                                           .blocker_age_ms = 60000,
+                                           .timeout_ms = 20000,
+                                           .staged = 4,
+                                           .stopping = writer_stopping,
+                                           .arg = self};
+    self->load = load_new();
+    self->store = store_open(&self->options, self->load, &self->err);
+    assert_non_null(self->store);
+}
+
+static void writer_open(struct writer *self)
+{
+    writer_open_at(self, cluster.conninfo);
+}
+
+static void writer_close(struct writer *self)
+{
+    store_close(&self->store);
+    load_destroy(&self->load);
+}
+
+/* With other options than it was opened with. */
+static void writer_reopen(struct writer *self)
+{
+    store_close(&self->store);
+    self->store = store_open(&self->options, self->load, &self->err);
+    assert_non_null(self->store);
+}
+
+static void writer_add(struct writer *self, struct leat_batch *batch)
+{
+    assert_true(load_add(self->load, batch, 1700000000000000));
+}
+
+/* One attempt; what is not written stays in the load. */
+static bool writer_try(struct writer *self)
+{
+    return triage_write(self->store, self->load, 1700000000000000, &self->counts, &self->err);
+}
+
+static void writer_write(struct writer *self, struct leat_batch *batch)
+{
+    writer_add(self, batch);
+    if (!writer_try(self))
+        fail_msg("%s", self->err.text);
+    load_clear(self->load);
+}
+
+/* Tries until it is done. */
+static void writer_insist(struct writer *self)
+{
+    int64_t deadline = leat_monotonic_us() + PATIENCE_US;
+    while (!writer_try(self)) {
+        if (leat_monotonic_us() > deadline)
+            fail_msg("%s", self->err.text);
+        usleep(20000);
+    }
+    load_clear(self->load);
+}
+
+/* Another session that holds a key: it inserts the row and does not commit. */
+static PGconn *hold_as(const char *id, const char *application)
+{
+    char sql[512];
+    snprintf(sql, sizeof sql, "%s application_name=%s", cluster.conninfo, application);
+    PGconn *pg = PQconnectdb(sql);
+    snprintf(sql, sizeof sql,
+             "BEGIN; INSERT INTO texts SELECT '%s', 1, gen_random_uuid(), 1, 't', NULL, NULL, NULL,"
+             " NULL, NULL, false, 0, NULL, now(), 'm', 'neutral', 0, 'neutral', 1, '{}', '[]', 1,"
+             " 1, NULL, '[]', false",
+             id);
+    PGresult *result = PQexec(pg, sql);
+    assert_int_equal(PQresultStatus(result), PGRES_COMMAND_OK);
+    PQclear(result);
+    return pg;
+}
+
+static PGconn *hold(const char *id)
+{
+    return hold_as(id, "other");
+}
+
+static int start(void **state)
+{
+    (void)state;
+    if (!cluster_start(&cluster, ""))
+        return -1;
+    struct writer writer;
+    writer_open(&writer); /* makes the tables */
+    bool permanent, good = writer.store->type->check(writer.store, &permanent, &writer.err);
+    writer_close(&writer);
+    return good ? 0 : -1;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    cluster_do(&cluster, "stop");
+    return 0;
+}
+
+static int empty(void **state)
+{
+    (void)state;
+    return cluster_execute(cluster.conninfo, "TRUNCATE texts, dead_letters") ? 0 : -1;
+}
+
+static void new_keys_take_the_direct_path(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    writer_write(&writer, texts_many(1, 1, 1000, "a", 100, "t"));
+    writer_write(&writer, texts_many(1, 2, 2000, "b", 100, "t"));
+    assert_int_equal(writer.store->counts.direct, 2);
+    assert_int_equal(writer.store->counts.staged, 0);
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "200");
+    writer_close(&writer);
+}
+
+static void a_key_that_is_there_takes_the_staged_path_for_a_while(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    writer_write(&writer, texts_many(1, 1, 1000, "a", 100, "old"));
+    writer_write(&writer, texts_many(1, 2, 2000, "a", 150, "new"));
+    assert_int_equal(writer.store->counts.conflicts, 1);
+    assert_int_equal(writer.store->counts.staged, 1);
+    assert_answer(cluster.conninfo, "SELECT text, count(*) FROM texts GROUP BY text", "new|150");
+    for (unsigned i = 0; i < 5; i++) {
+        char prefix[8];
+        snprintf(prefix, sizeof prefix, "b%u", i);
+        writer_write(&writer, texts_many(1, 3 + i, 3000, prefix, 10, "t"));
+    }
+    assert_int_equal(writer.store->counts.staged, 4);
+    assert_int_equal(writer.store->counts.direct, 3);
+    assert_int_equal(writer.store->counts.conflicts, 1);
+    writer_close(&writer);
+}
+
+struct repeater {
+    struct writer writer;
+    unsigned rounds;
+    bool done;
+};
+
+/* Writes the same batches over and over, as a persist to which everything is sent again. */
+static void *repeat(void *arg)
+{
+    struct repeater *self = arg;
+    self->done = true;
+    for (unsigned i = 0; i < self->rounds && self->done; i++) {
+        for (unsigned batch = 0; batch < 4; batch++) {
+            char prefix[8];
+            snprintf(prefix, sizeof prefix, "k%u", batch);
+            writer_add(&self->writer, texts_many(1, 1 + batch, 1000 + i, prefix, 200, "t"));
+        }
+        self->done = writer_try(&self->writer);
+        load_clear(self->writer.load);
+    }
+    return NULL;
+}
+
+static void two_persists_with_the_same_batches_store_each_once(void **state)
+{
+    (void)state;
+    struct repeater repeaters[2] = {{.rounds = 15}, {.rounds = 15}};
+    pthread_t threads[2];
+    for (size_t i = 0; i < 2; i++) {
+        writer_open(&repeaters[i].writer);
+        repeaters[i].writer.options.lock_timeout_ms = 20000;
+        writer_reopen(&repeaters[i].writer);
+        pthread_create(&threads[i], NULL, repeat, &repeaters[i]);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        if (!repeaters[i].done)
+            fail_msg("%s", repeaters[i].writer.err.text);
+        assert_int_equal(repeaters[i].writer.counts.retries, 0);
+        assert_int_equal(repeaters[i].writer.counts.set_aside, 0);
+        writer_close(&repeaters[i].writer);
+    }
+    assert_answer(cluster.conninfo,
+                  "SELECT count(*), count(DISTINCT version - substring(id from"
+                  " '[0-9]+$')::bigint), min(version) FROM texts",
+                  "800|1|1014");
+}
+
+/* Three batches, of which the second has a key that another session holds. */
+static void write_around_a_held_key(struct writer *writer)
+{
+    PGconn *holder = hold("b-5");
+    writer_add(writer, texts_many(1, 1, 1000, "a", 20, "t"));
+    writer_add(writer, texts_many(1, 2, 2000, "b", 20, "t"));
+    writer_add(writer, texts_many(1, 3, 3000, "c", 20, "t"));
+    assert_true(writer_try(writer));
+    assert_false(load_batch(writer->load, 0)->aside);
+    assert_true(load_batch(writer->load, 1)->aside);
+    assert_false(load_batch(writer->load, 2)->aside);
+    assert_int_equal(writer->counts.set_aside, 1);
+    load_clear(writer->load);
+    PQfinish(holder);
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts WHERE id ~ '^[abc]-'", "40");
+    writer_write(writer, texts_many(1, 2, 2000, "b", 20, "t"));
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts WHERE id ~ '^[abc]-'", "60");
+}
+
+static void a_batch_whose_key_is_held_is_set_aside(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    write_around_a_held_key(&writer);
+    writer_close(&writer);
+}
+
+static void it_is_found_on_the_staged_path_as_well(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    writer_write(&writer, texts_many(1, 4, 100, "d", 10, "t"));
+    writer_write(&writer, texts_many(1, 4, 100, "d", 10, "t"));
+    assert_int_equal(writer.store->counts.staged, 1);
+    write_around_a_held_key(&writer);
+    assert_int_equal(writer.store->counts.direct, 1);
+    writer_close(&writer);
+}
+
+static void a_leat_session_that_blocks_for_long_is_ended(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    writer.options.lock_timeout_ms = 20000;
+    writer.options.blocker_age_ms = 500;
+    writer_reopen(&writer);
+    PGconn *holder = hold_as("a-5", "leat-persist");
+    writer_write(&writer, texts_many(1, 1, 1000, "a", 20, "t"));
+    assert_int_equal(writer.store->counts.ended, 1);
+    assert_int_equal(writer.counts.set_aside, 0);
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "20");
+    PQfinish(holder);
+    writer_close(&writer);
+}
+
+static void other_sessions_that_block_are_not_ended(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    writer.options.lock_timeout_ms = 2500;
+    writer.options.blocker_age_ms = 100;
+    writer_reopen(&writer);
+    PGconn *holder = hold("a-5");
+    writer_add(&writer, texts_many(1, 1, 1000, "a", 20, "t"));
+    assert_true(writer_try(&writer));
+    assert_int_equal(writer.store->counts.ended, 0);
+    assert_int_equal(writer.counts.set_aside, 1);
+    PGresult *result = PQexec(holder, "COMMIT");
+    assert_int_equal(PQresultStatus(result), PGRES_COMMAND_OK);
+    PQclear(result);
+    PQfinish(holder);
+    writer_close(&writer);
+}
+
+/* Waits until a session of persist waits for a lock; then does something. */
+struct ambush {
+    void (*act)(void *arg);
+    void *arg;
+    bool seen;
+};
+
+static void *wait_for_lock(void *arg)
+{
+    struct ambush *self = arg;
+    int64_t deadline = leat_monotonic_us() + PATIENCE_US;
+    while (!self->seen && leat_monotonic_us() < deadline) {
+        char *n = cluster_ask(cluster.conninfo,
+                              "SELECT count(*) FROM pg_stat_activity WHERE application_name ="
+                              " 'leat-persist' AND wait_event_type = 'Lock'");
+        self->seen = strcmp(n, "1") == 0;
+        free(n);
+        usleep(5000);
+    }
+    self->act(self->arg);
+    return NULL;
+}
+
+static void crash(void *arg)
+{
+    (void)arg;
+    cluster_do(&cluster, "crash");
+}
+
+static void a_server_that_crashes_in_the_middle_loses_nothing(void **state)
+{
+    (void)state;
+    struct writer writer;
+    struct ambush ambush = {.act = crash};
+    pthread_t thread;
+    writer_open(&writer);
+    writer.options.lock_timeout_ms = 30000;
+    writer_reopen(&writer);
+    PGconn *holder = hold("b-9");
+    writer_add(&writer, texts_many(1, 1, 1000, "a", 300, "t"));
+    writer_add(&writer, texts_many(1, 2, 2000, "b", 300, "t"));
+    pthread_create(&thread, NULL, wait_for_lock, &ambush);
+    assert_false(writer_try(&writer));
+    pthread_join(thread, NULL);
+    assert_true(ambush.seen);
+    assert_false(writer_try(&writer)); /* nobody there */
+    PQfinish(holder);
+    assert_true(cluster_start(&cluster, ""));
+    writer_insist(&writer);
+    assert_answer(cluster.conninfo, "SELECT count(*), count(DISTINCT id) FROM texts", "600|600");
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM dead_letters", "0");
+    writer_close(&writer);
+}
+
+static void a_session_that_died_while_idle_is_replaced_unseen(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    writer_write(&writer, texts_many(1, 1, 1000, "a", 10, "t"));
+    assert_true(cluster_execute(cluster.conninfo,
+                                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE"
+                                " application_name = 'leat-persist'"));
+    writer_write(&writer, texts_many(1, 2, 2000, "b", 10, "t"));
+    assert_int_equal(writer.store->counts.connects, 2);
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "20");
+    writer_close(&writer);
+}
+
+static void stop_writer(void *arg)
+{
+    atomic_store(&((struct writer *)arg)->stopping, true);
+}
+
+static void a_wait_ends_when_the_process_is_told_to_stop(void **state)
+{
+    (void)state;
+    struct writer writer;
+    pthread_t thread;
+    writer_open(&writer);
+    writer.options.lock_timeout_ms = 60000;
+    writer.options.timeout_ms = 120000;
+    writer_reopen(&writer);
+    struct ambush ambush = {.act = stop_writer, .arg = &writer};
+    PGconn *holder = hold("a-5");
+    writer_add(&writer, texts_many(1, 1, 1000, "a", 20, "t"));
+    pthread_create(&thread, NULL, wait_for_lock, &ambush);
+    int64_t before = leat_monotonic_us();
+    assert_false(writer_try(&writer));
+    pthread_join(thread, NULL);
+    assert_true(ambush.seen);
+    assert_true(leat_monotonic_us() - before < PATIENCE_US);
+    PQfinish(holder);
+    writer_close(&writer);
+}
+
+static void a_server_without_progress_is_given_up(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    writer.options.lock_timeout_ms = 60000;
+    writer.options.timeout_ms = 1000;
+    writer_reopen(&writer);
+    PGconn *holder = hold("a-5");
+    writer_add(&writer, texts_many(1, 1, 1000, "a", 20, "t"));
+    assert_false(writer_try(&writer));
+    assert_non_null(strstr(writer.err.text, "no progress"));
+    PQfinish(holder);
+    writer_insist(&writer);
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "20");
+    writer_close(&writer);
+}
+
+static void a_read_only_database_is_no_row_s_fault(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    assert_true(cluster_execute(cluster.conninfo,
+                                "ALTER DATABASE leat SET default_transaction_read_only = on"));
+    writer_add(&writer, texts_many(1, 1, 1000, "a", 1, "t"));
+    assert_false(writer_try(&writer));
+    assert_non_null(strstr(writer.err.text, "25006"));
+    assert_int_equal(writer.counts.buried, 0);
+    assert_true(cluster_execute(cluster.conninfo, "BEGIN READ WRITE; ALTER DATABASE leat RESET"
+                                                  " default_transaction_read_only; COMMIT"));
+    writer_insist(&writer);
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "1");
+    writer_close(&writer);
+}
+
+static void a_table_that_was_changed_under_way_is_no_row_s_fault(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    writer_write(&writer, texts_many(1, 1, 1000, "a", 10, "t"));
+    assert_true(cluster_execute(cluster.conninfo, "ALTER TABLE texts ALTER reach TYPE integer"));
+    writer_add(&writer, texts_many(1, 2, 2000, "b", 10, "t"));
+    assert_false(writer_try(&writer));
+    assert_non_null(strstr(writer.err.text, "refuses good rows"));
+    assert_int_equal(writer.counts.buried, 0);
+    assert_true(cluster_execute(cluster.conninfo, "ALTER TABLE texts ALTER reach TYPE bigint"));
+    writer_insist(&writer);
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "20");
+    writer_close(&writer);
+}
+
+/* Opening the store says what is wrong with it, and that trying again is no use. */
+static void refused(const char *break_it, const char *mend_it, const char *reason)
+{
+    struct writer writer;
+    bool permanent = false;
+    assert_true(cluster_execute(cluster.conninfo, break_it));
+    writer_open(&writer);
+    assert_false(writer.store->type->check(writer.store, &permanent, &writer.err));
+    assert_string_equal(writer.err.text, reason);
+    assert_true(permanent);
+    assert_true(cluster_execute(cluster.conninfo, mend_it));
+    assert_true(writer.store->type->check(writer.store, &permanent, &writer.err));
+    writer_close(&writer);
+}
+
+static void a_wrong_schema_is_refused_by_name(void **state)
+{
+    (void)state;
+    refused("ALTER TABLE texts RENAME reach TO extent", "ALTER TABLE texts RENAME extent TO reach",
+            "table texts has no column reach (bigint)");
+    refused("ALTER TABLE texts ALTER lang TYPE varchar(5)",
+            "ALTER TABLE texts ALTER lang TYPE text",
+            "table texts: column lang has type character varying(5); it must be text");
+    refused("ALTER TABLE texts ALTER author SET NOT NULL",
+            "ALTER TABLE texts ALTER author DROP NOT NULL",
+            "table texts: column author must allow NULL");
+    refused("ALTER TABLE texts ADD own integer NOT NULL", "ALTER TABLE texts DROP own",
+            "table texts: column own is not Leat's; it must allow NULL or have a default");
+    refused("ALTER TABLE texts DROP CONSTRAINT texts_pkey",
+            "ALTER TABLE texts ADD PRIMARY KEY (id)",
+            "table texts: column id must be in the primary key");
+    refused("ALTER TABLE dead_letters RENAME TO gone", "ALTER TABLE gone RENAME TO dead_letters",
+            "there is no table dead_letters");
+    refused("UPDATE leat_migrations SET name = 'other' WHERE number = 2",
+            "UPDATE leat_migrations SET name = 'dead_letters' WHERE number = 2",
+            "migration 2 is 'other' in this database; here it is 2 'dead_letters'");
+}
+
+static void columns_of_one_s_own_may_be_there(void **state)
+{
+    (void)state;
+    struct writer writer;
+    assert_true(cluster_execute(cluster.conninfo,
+                                "ALTER TABLE texts ADD note text, ADD stored timestamptz NOT NULL"
+                                " DEFAULT now()"));
+    writer_open(&writer);
+    writer_write(&writer, texts_many(1, 1, 1000, "a", 10, "t"));
+    writer_write(&writer, texts_many(1, 2, 2000, "a", 20, "u"));
+    assert_answer(cluster.conninfo, "SELECT text, count(*), count(stored) FROM texts GROUP BY text",
+                  "u|20|20");
+    writer_close(&writer);
+    assert_true(cluster_execute(cluster.conninfo, "ALTER TABLE texts DROP note, DROP stored"));
+}
+
+static void *check_store(void *arg)
+{
+    struct writer *writer = arg;
+    bool permanent;
+    return writer->store->type->check(writer->store, &permanent, &writer->err) ? writer : NULL;
+}
+
+static void migrations_are_applied_once_by_many_at_once(void **state)
+{
+    (void)state;
+    enum { MANY = 6 };
+    struct writer writers[MANY];
+    pthread_t threads[MANY];
+    char url[300];
+    assert_true(cluster_execute(cluster.conninfo, "CREATE DATABASE fresh"));
+    snprintf(url, sizeof url, "%s dbname=fresh", cluster.conninfo);
+    for (size_t i = 0; i < MANY; i++) {
+        writer_open_at(&writers[i], url);
+        pthread_create(&threads[i], NULL, check_store, &writers[i]);
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        void *good;
+        pthread_join(threads[i], &good);
+        if (!good)
+            fail_msg("%s", writers[i].err.text);
+        writer_close(&writers[i]);
+    }
+    assert_answer(url, "SELECT number, name FROM leat_migrations ORDER BY number",
+                  "1|texts\n2|dead_letters");
+}
+
+/* A store that cannot be opened at all. */
+static void unreachable(const char *parameters, bool expected_permanent, const char *reason)
+{
+    struct writer writer;
+    bool permanent = !expected_permanent;
+    char url[400];
+    snprintf(url, sizeof url, "%s %s", cluster.conninfo, parameters);
+    writer_open_at(&writer, url);
+    assert_false(writer.store->type->check(writer.store, &permanent, &writer.err));
+    if (!strstr(writer.err.text, reason))
+        fail_msg("\"%s\" does not say \"%s\"", writer.err.text, reason);
+    assert_int_equal(permanent, expected_permanent);
+    writer_close(&writer);
+}
+
+static void what_cannot_get_better_is_told_from_what_can(void **state)
+{
+    (void)state;
+    unreachable("dbname=nowhere", true, "does not exist");
+    unreachable("user=nobody_known", true, "does not exist");
+    unreachable("host=/nowhere", false, "No such file");
+    unreachable("host=127.0.0.1 port=1", false, "refused");
+    assert_true(cluster_execute(cluster.conninfo,
+                                "CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE"
+                                " 'C' TEMPLATE template0"));
+    unreachable("dbname=ascii", true, "must be UTF8");
+    struct leat_error err;
+    struct store_options options = {.url = "nonsense"};
+    struct load *load = load_new();
+    assert_null(store_open(&options, load, &err));
+    assert_non_null(strstr(err.text, "store.url"));
+    load_destroy(&load);
+}
+
+static void a_role_without_the_right_to_create_may_write(void **state)
+{
+    (void)state;
+    struct writer writer;
+    char url[300];
+    assert_true(cluster_execute(cluster.conninfo,
+                                "CREATE ROLE clerk LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON"
+                                " texts, dead_letters TO clerk; GRANT SELECT ON leat_migrations TO"
+                                " clerk"));
+    snprintf(url, sizeof url, "%s user=clerk", cluster.conninfo);
+    writer_open_at(&writer, url);
+    writer_write(&writer, texts_many(1, 1, 1000, "a", 10, "t"));
+    writer_write(&writer, texts_many(1, 1, 1000, "a", 10, "t"));
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "10");
+    writer_close(&writer);
+}
+
+static void commits_are_durable_unless_more_is_asked_for(void **state)
+{
+    (void)state;
+    struct writer writer;
+    char url[400];
+    PGconn *watcher;
+    snprintf(url, sizeof url, "%s options='-c synchronous_commit=off'", cluster.conninfo);
+    writer_open_at(&writer, url);
+    writer_write(&writer, texts_many(1, 1, 1000, "a", 10, "t"));
+    /* Its own session cannot be asked; a trigger can. */
+    assert_true(cluster_execute(
+        cluster.conninfo, "CREATE TABLE seen (how text); CREATE FUNCTION see() RETURNS trigger"
+                          " AS $$ BEGIN INSERT INTO seen VALUES (current_setting("
+                          "'synchronous_commit')); RETURN NULL; END $$ LANGUAGE plpgsql;"
+                          "CREATE TRIGGER see AFTER INSERT ON texts EXECUTE FUNCTION see()"));
+    writer_write(&writer, texts_many(1, 2, 2000, "b", 10, "t"));
+    assert_answer(cluster.conninfo, "SELECT how FROM seen", "on");
+    writer_close(&writer);
+    watcher = PQconnectdb(cluster.conninfo);
+    PQclear(PQexec(watcher, "DROP TRIGGER see ON texts; DROP FUNCTION see; DROP TABLE seen"));
+    PQfinish(watcher);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(new_keys_take_the_direct_path, empty),
+        cmocka_unit_test_setup(a_key_that_is_there_takes_the_staged_path_for_a_while, empty),
+        cmocka_unit_test_setup(two_persists_with_the_same_batches_store_each_once, empty),
+        cmocka_unit_test_setup(a_batch_whose_key_is_held_is_set_aside, empty),
+        cmocka_unit_test_setup(it_is_found_on_the_staged_path_as_well, empty),
+        cmocka_unit_test_setup(a_leat_session_that_blocks_for_long_is_ended, empty),
+        cmocka_unit_test_setup(other_sessions_that_block_are_not_ended, empty),
+        cmocka_unit_test_setup(a_server_that_crashes_in_the_middle_loses_nothing, empty),
+        cmocka_unit_test_setup(a_session_that_died_while_idle_is_replaced_unseen, empty),
+        cmocka_unit_test_setup(a_wait_ends_when_the_process_is_told_to_stop, empty),
+        cmocka_unit_test_setup(a_server_without_progress_is_given_up, empty),
+        cmocka_unit_test_setup(a_read_only_database_is_no_row_s_fault, empty),
+        cmocka_unit_test_setup(a_table_that_was_changed_under_way_is_no_row_s_fault, empty),
+        cmocka_unit_test_setup(a_wrong_schema_is_refused_by_name, empty),
+        cmocka_unit_test_setup(columns_of_one_s_own_may_be_there, empty),
+        cmocka_unit_test(migrations_are_applied_once_by_many_at_once),
+        cmocka_unit_test(what_cannot_get_better_is_told_from_what_can),
+        cmocka_unit_test_setup(a_role_without_the_right_to_create_may_write, empty),
+        cmocka_unit_test_setup(commits_are_durable_unless_more_is_asked_for, empty),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}

@@ -1,0 +1,414 @@
+/* What both stores promise alike. Every test runs on PostgreSQL and on SQLite. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "services/persist/triage.h"
+#include "tests/unit/cluster.h"
+#include "tests/unit/texts.h"
+
+#include <unistd.h>
+
+struct fixture {
+    struct cluster cluster;
+    char dir[64], sqlite_url[128];
+    const char *url; /* of the store that the test runs on */
+    struct store_options options;
+    struct load *load;
+    struct store *store;
+    struct triage_counts counts;
+};
+
+static struct fixture fixture;
+
+static int start(void **state)
+{
+    (void)state;
+    strcpy(fixture.dir, "/tmp/leat-store-XXXXXX");
+    if (!mkdtemp(fixture.dir) || !cluster_start(&fixture.cluster, ""))
+        return -1;
+    snprintf(fixture.sqlite_url, sizeof fixture.sqlite_url, "sqlite:%s/leat.db", fixture.dir);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", fixture.dir);
+    cluster_do(&fixture.cluster, "stop");
+    return system(command);
+}
+
+static int open_on(const char *url)
+{
+    struct leat_error err;
+    fixture.url = url;
+    fixture.options = (struct store_options){.url = url,
+                                             .lock_timeout_ms = 500,
+                                             .blocker_age_ms = 60000,
+                                             .timeout_ms = 20000,
+                                             .staged = 4};
+    fixture.load = load_new();
+    fixture.store = store_open(&fixture.options, fixture.load, &err);
+    memset(&fixture.counts, 0, sizeof fixture.counts);
+    return fixture.store ? 0 : -1;
+}
+
+static int on_postgres(void **state)
+{
+    *state = &fixture;
+    return open_on(fixture.cluster.conninfo);
+}
+
+static int on_sqlite(void **state)
+{
+    *state = &fixture;
+    return open_on(fixture.sqlite_url);
+}
+
+/* Each test begins with empty tables. */
+static int clean(void **state)
+{
+    struct fixture *f = *state;
+    char command[128];
+    store_close(&f->store);
+    load_destroy(&f->load);
+    snprintf(command, sizeof command, "rm -f %s/leat.db*", f->dir);
+    if (f->url == f->sqlite_url)
+        return system(command);
+    return cluster_execute(f->url, "TRUNCATE texts, dead_letters") ? 0 : -1;
+}
+
+static void add(struct fixture *f, struct leat_batch *batch)
+{
+    assert_true(load_add(f->load, batch, 1700000000000000));
+}
+
+static void write_load(struct fixture *f)
+{
+    struct leat_error err = {.text = ""};
+    bool done = triage_write(f->store, f->load, 1700000000000000, &f->counts, &err);
+    if (!done)
+        fail_msg("%s", err.text);
+    load_clear(f->load);
+}
+
+static void write_batch(struct fixture *f, struct leat_batch *batch)
+{
+    add(f, batch);
+    write_load(f);
+}
+
+/* A transaction with one text. */
+static void write_text(struct fixture *f, uint8_t origin, int64_t stamp, const char *text)
+{
+    const struct texts_item item = {.id = "a", .text = text};
+    write_batch(f, texts_batch(origin, 7, stamp, &item, 1));
+}
+
+static void every_column_comes_back_as_it_was(void **state)
+{
+    struct fixture *f = *state;
+    const struct texts_item item = {.id = "né",
+                                    .text = "a \"text\"\\ with 'all'\n\xf0\x9f\x8c\x8a"};
+    write_batch(f, texts_batch(0xab, 7, 1700000000000001, &item, 1));
+    assert_answer(f->url,
+                  "SELECT id, version, origin, seq, text, source_type, verified, reach,"
+                  " published_at, ingested_at, model FROM texts",
+                  "né|1700000000000001|abababab-abab-abab-abab-abababababab|7|a \"text\"\\ with "
+                  "'all'\n\xf0\x9f\x8c\x8a|null|0|0|null|2023-11-14T22:13:20.000001Z|test 1");
+    assert_answer(f->url,
+                  "SELECT sentiment_label, sentiment_score, emotion_label, emotion_score,"
+                  " influence_weight, confidence_weight, primary_topic, truncated FROM texts",
+                  "positive|0.75|joy|0.6|1.95|0.675|economy|0");
+}
+
+static void json_is_json(void **state)
+{
+    struct fixture *f = *state;
+    write_text(f, 1, 1000, "t");
+    char *answer = cluster_ask_both(
+        f->url,
+        "SELECT emotion_distribution ->> 'joy', emotions -> 0 ->> 'label', topics -> 0 ->> "
+        "'confidence', topics -> 0 ->> 'embedding_score' FROM texts",
+        "SELECT printf('%.6f', emotion_distribution ->> 'joy'), emotions ->> '$[0].label',"
+        " printf('%.3f', topics ->> '$[0].confidence'), topics ->> '$[0].embedding_score'"
+        " FROM texts");
+    assert_string_equal(answer, "0.600000|joy|0.500|null");
+    free(answer);
+}
+
+static void topics_and_emotions_unfold_in_order(void **state)
+{
+    struct fixture *f = *state;
+    const struct texts_item item = {.id = "a", .text = "t", .topic = "health"};
+    write_batch(f, texts_batch(1, 7, 1000, &item, 1));
+    assert_answer(f->url,
+                  "SELECT text_id, topic, rank, confidence, keyword_score, embedding_score,"
+                  " emotion_label FROM text_topics ORDER BY rank",
+                  "a|economy|1|0.5|0.5|null|joy\na|health|2|0.25|0.25|0.3|joy");
+    assert_answer(f->url, "SELECT text_id, emotion, rank FROM text_emotions ORDER BY rank",
+                  "a|joy|1\na|love|2");
+}
+
+static void a_newer_version_wins(void **state)
+{
+    struct fixture *f = *state;
+    write_text(f, 1, 1000, "old");
+    write_text(f, 1, 1001, "new");
+    assert_answer(f->url, "SELECT text, version FROM texts", "new|1001");
+}
+
+static void an_older_version_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    write_text(f, 1, 1001, "new");
+    write_text(f, 1, 1000, "old");
+    assert_answer(f->url, "SELECT text, version FROM texts", "new|1001");
+}
+
+static void an_equal_version_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    write_text(f, 1, 1000, "first");
+    write_text(f, 1, 1000, "second");
+    assert_answer(f->url, "SELECT text, version FROM texts", "first|1000");
+}
+
+static void of_equal_versions_the_larger_origin_wins(void **state)
+{
+    struct fixture *f = *state;
+    write_text(f, 2, 1000, "of two");
+    write_text(f, 1, 1000, "of one");
+    assert_answer(f->url, "SELECT text FROM texts", "of two");
+    write_text(f, 3, 1000, "of three");
+    assert_answer(f->url, "SELECT text FROM texts", "of three");
+}
+
+static void the_newest_of_one_transaction_wins(void **state)
+{
+    struct fixture *f = *state;
+    const struct texts_item items[] = {
+        {.id = "a", .text = "first"}, {.id = "b", .text = "other"}, {.id = "a", .text = "last"}};
+    const struct texts_item late = {.id = "b", .text = "stale"};
+    add(f, texts_batch(1, 7, 1000, items, 3));
+    add(f, texts_batch(1, 6, 500, &late, 1));
+    write_load(f);
+    assert_answer(f->url, "SELECT id, text, version FROM texts ORDER BY id",
+                  "a|last|1002\nb|other|1001");
+}
+
+static void a_batch_twice_in_one_transaction_is_stored_once(void **state)
+{
+    struct fixture *f = *state;
+    add(f, texts_many(1, 7, 1000, "x", 50, "t"));
+    add(f, texts_many(1, 7, 1000, "x", 50, "t"));
+    write_load(f);
+    assert_answer(f->url, "SELECT count(*), sum(version) FROM texts", "50|51225");
+}
+
+static void an_item_with_an_error_becomes_a_dead_letter(void **state)
+{
+    struct fixture *f = *state;
+    const struct texts_item items[] = {{.id = "a", .text = "good"},
+                                       {.id = "b", .text = "bad", .error = "crashed"}};
+    write_batch(f, texts_batch(1, 7, 1000, items, 2));
+    assert_answer(f->url, "SELECT id FROM texts", "a");
+    assert_answer(f->url,
+                  "SELECT origin, seq, record, kind, id, stage, code, message, version,"
+                  " first_seen FROM dead_letters",
+                  "01010101-0101-0101-0101-010101010101|7|1|text|b|classify|crashed|it did not "
+                  "work|1001|2023-11-14T22:13:20.000000Z");
+}
+
+static bool check_payload(void *arg, const struct query_row *row)
+{
+    struct texts texts;
+    texts_begin(&texts, 1, 7, 1000, 1);
+    texts_pack_record(&texts, arg);
+    assert_int_equal(row->sizes[0], texts.record.size);
+    assert_memory_equal(row->values[0], texts.record.data, texts.record.size);
+    struct leat_batch *batch;
+    texts_add(&texts, arg);
+    batch = texts_end(&texts);
+    leat_batch_destroy(&batch);
+    return true;
+}
+
+static void a_dead_letter_has_the_record_as_the_client_sent_it(void **state)
+{
+    struct fixture *f = *state;
+    struct leat_error err;
+    struct texts_item item = {.id = "b", .text = "bad\x01", .error = "crashed"};
+    write_batch(f, texts_batch(1, 7, 1000, &item, 1));
+    struct query *query = query_open(f->url, &err);
+    const struct query_sql sql = {"SELECT payload FROM dead_letters WHERE seq = $1 AND id = $2",
+                                  NULL};
+    const char *params[] = {"7", "b"};
+    assert_true(query_run(query, &sql, params, 2, check_payload, &item, &err));
+    query_close(&query);
+}
+
+static void a_dead_letter_that_comes_again_keeps_when_it_was_first_seen(void **state)
+{
+    struct fixture *f = *state;
+    const struct texts_item item = {.id = "b", .text = "bad", .error = "crashed"};
+    write_batch(f, texts_batch(1, 7, 1000, &item, 1));
+    assert_true(load_add(f->load, texts_batch(1, 7, 1000, &item, 1), 1700000001000000));
+    write_load(f);
+    assert_answer(f->url, "SELECT first_seen, last_seen FROM dead_letters",
+                  "2023-11-14T22:13:20.000000Z|2023-11-14T22:13:21.000000Z");
+}
+
+static void a_replay_that_is_stored_takes_its_dead_letter_away(void **state)
+{
+    struct fixture *f = *state;
+    const struct texts_item bad[] = {{.id = "a", .text = "x", .error = "crashed"},
+                                     {.id = "b", .text = "y", .error = "crashed"}};
+    const struct texts_item replay = {
+        .id = "b", .text = "y", .version = 1001, .replay_seq = 7, .replay_record = 1};
+    write_batch(f, texts_batch(1, 7, 1000, bad, 2));
+    write_batch(f, texts_batch(1, 8, 2000, &replay, 1));
+    assert_answer(f->url, "SELECT id, version FROM texts", "b|1001");
+    assert_answer(f->url, "SELECT id FROM dead_letters", "a");
+}
+
+static void a_replay_that_fails_again_stays_one_dead_letter(void **state)
+{
+    struct fixture *f = *state;
+    const struct texts_item bad = {.id = "b", .text = "y", .error = "crashed"};
+    const struct texts_item replay = {.id = "b",
+                                      .text = "y",
+                                      .version = 1000,
+                                      .replay_seq = 7,
+                                      .replay_record = 0,
+                                      .error = "timeout"};
+    write_batch(f, texts_batch(1, 7, 1000, &bad, 1));
+    write_batch(f, texts_batch(1, 8, 2000, &replay, 1));
+    assert_answer(f->url, "SELECT seq, record, code, version FROM dead_letters",
+                  "7|0|timeout|1000");
+}
+
+/* Number `i` of many batches: of its 30 texts the i-th is bad. */
+static struct leat_batch *batch_with_a_bad_text(unsigned i)
+{
+    struct texts texts;
+    texts_begin(&texts, 1, 10 + i, 1000 + 100 * (int64_t)i, 30);
+    for (unsigned n = 0; n < 30; n++) {
+        char id[16];
+        snprintf(id, sizeof id, "b%u-%u", i, n);
+        texts_add(&texts, &(struct texts_item){.id = id, .text = n == i ? "bad" : "good"});
+    }
+    return texts_end(&texts);
+}
+
+static void a_row_that_the_store_refuses_does_not_hold_the_others_up(void **state)
+{
+    struct fixture *f = *state;
+    bool sqlite = f->url == f->sqlite_url;
+    write_text(f, 1, 1, "t"); /* makes the tables */
+    assert_true(cluster_execute(
+        f->url, sqlite ? "ALTER TABLE texts ADD COLUMN extra TEXT CHECK (text <> 'bad')"
+                       : "ALTER TABLE texts ADD CONSTRAINT no_bad CHECK (text <> 'bad')"));
+    for (unsigned i = 0; i < 20; i++)
+        add(f, batch_with_a_bad_text(i));
+    write_load(f);
+    assert_answer(f->url, "SELECT count(*) FROM texts WHERE id <> 'a'", "580");
+    assert_answer(f->url,
+                  "SELECT count(*), min(stage), count(DISTINCT id), sum(record) FROM dead_letters",
+                  "20|persist|20|190");
+    assert_int_equal(f->counts.buried, 20);
+    if (!sqlite)
+        assert_true(cluster_execute(f->url, "ALTER TABLE texts DROP CONSTRAINT no_bad"));
+}
+
+static void a_bad_newest_version_leaves_the_older_one(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t nul = 0;
+    const struct texts_item items[] = {{.id = "a", .text = "older"},
+                                       {.id = "a", .text = "newer", .topic_bytes = {&nul, 1}}};
+    write_batch(f, texts_batch(1, 7, 1000, items, 2));
+    assert_answer(f->url, "SELECT text FROM texts", "older");
+    assert_answer(f->url, "SELECT code, record FROM dead_letters", "22P05|1");
+}
+
+static void a_store_that_was_closed_opens_again(void **state)
+{
+    struct fixture *f = *state;
+    struct leat_error err;
+    write_text(f, 1, 1000, "t");
+    store_close(&f->store);
+    f->store = store_open(&f->options, f->load, &err);
+    write_text(f, 1, 1001, "u");
+    assert_answer(f->url, "SELECT text FROM texts", "u");
+    assert_answer(f->url, "SELECT number, name FROM leat_migrations ORDER BY number",
+                  "1|texts\n2|dead_letters");
+}
+
+static void nothing_can_be_written_through_a_query(void **state)
+{
+    struct fixture *f = *state;
+    write_text(f, 1, 1000, "t");
+    char *answer = cluster_ask(f->url, "DELETE FROM texts");
+    assert_non_null(strstr(answer, "read"));
+    free(answer);
+    assert_answer(f->url, "SELECT count(*) FROM texts", "1");
+}
+
+static bool stop_at_once(void *arg, const struct query_row *row)
+{
+    (void)row;
+    return ++*(int *)arg < 3;
+}
+
+static void a_query_ends_when_its_reader_has_enough(void **state)
+{
+    struct fixture *f = *state;
+    struct leat_error err;
+    int rows = 0;
+    write_batch(f, texts_many(1, 7, 1000, "x", 500, "t"));
+    struct query *query = query_open(f->url, &err);
+    const struct query_sql sql = {"SELECT id FROM texts", NULL};
+    assert_true(query_run(query, &sql, NULL, 0, stop_at_once, &rows, &err));
+    assert_int_equal(rows, 3);
+    assert_true(query_run(query, &sql, NULL, 0, NULL, NULL, &err));
+    query_close(&query);
+}
+
+#define ON_BOTH(test)                                                                              \
+    {#test "_in_postgresql", test, on_postgres, clean, NULL},                                      \
+    {                                                                                              \
+#test "_in_sqlite", test, on_sqlite, clean, NULL                                           \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON_BOTH(every_column_comes_back_as_it_was),
+        ON_BOTH(json_is_json),
+        ON_BOTH(topics_and_emotions_unfold_in_order),
+        ON_BOTH(a_newer_version_wins),
+        ON_BOTH(an_older_version_changes_nothing),
+        ON_BOTH(an_equal_version_changes_nothing),
+        ON_BOTH(of_equal_versions_the_larger_origin_wins),
+        ON_BOTH(the_newest_of_one_transaction_wins),
+        ON_BOTH(a_batch_twice_in_one_transaction_is_stored_once),
+        ON_BOTH(an_item_with_an_error_becomes_a_dead_letter),
+        ON_BOTH(a_dead_letter_has_the_record_as_the_client_sent_it),
+        ON_BOTH(a_dead_letter_that_comes_again_keeps_when_it_was_first_seen),
+        ON_BOTH(a_replay_that_is_stored_takes_its_dead_letter_away),
+        ON_BOTH(a_replay_that_fails_again_stays_one_dead_letter),
+        ON_BOTH(a_row_that_the_store_refuses_does_not_hold_the_others_up),
+        /* SQLite takes any text as JSON. */
+        {"a_bad_newest_version_leaves_the_older_one_in_postgresql",
+         a_bad_newest_version_leaves_the_older_one, on_postgres, clean, NULL},
+        ON_BOTH(a_store_that_was_closed_opens_again),
+        ON_BOTH(nothing_can_be_written_through_a_query),
+        ON_BOTH(a_query_ends_when_its_reader_has_enough),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
