@@ -274,6 +274,10 @@ static void read_gap(struct channel *self, const struct leat_message *m)
 static bool read_answer(struct channel *self, const struct leat_message *m, struct leat_error *err)
 {
     const char *address = link_address(self->link);
+    if (m->type != LEAT_DONE) /* that is no answer to what went out */
+        self->quiet_since = channel_now_ms();
+    if (m->type == LEAT_ACK)
+        self->silent_ms = SILENT_MS;
     switch (m->type) {
     case LEAT_WELCOME:
         return read_welcome(self, m, err);
@@ -321,8 +325,6 @@ static bool read_all(struct channel *self, struct leat_error *err)
         struct leat_message m;
         struct leat_span bytes = {zmq_msg_data(&frame), zmq_msg_size(&frame)};
         const char *code;
-        self->quiet_since = channel_now_ms();
-        self->silent_ms = SILENT_MS;
         if (leat_message_read(bytes, &self->zone, &m, &code, err))
             good = read_answer(self, &m, err);
         else

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <zmq.h>
 
 enum { FAKE_SENDS = 4096, FAKE_RECORDS = 50000, FAKE_PEERS = 16, FAKE_ID = 16 };
@@ -55,7 +57,9 @@ struct fake {
     bool bad;                                        /* saw a frame that no client may send */
 
     /* its own */
-    void *zmq, *router, *stop_here, *stop_there;
+    void *zmq, *router;
+    int stop; /* an eventfd */
+    bool running;
     pthread_t thread;
     struct fake_answer waiting[FAKE_SENDS];
     msgpack_sbuffer kept[FAKE_SENDS];
@@ -335,7 +339,7 @@ static void *fake_run(void *arg)
     msgpack_zone zone;
     msgpack_zone_init(&zone, 8192);
     for (;;) {
-        zmq_pollitem_t items[2] = {{self->stop_there, 0, ZMQ_POLLIN, 0},
+        zmq_pollitem_t items[2] = {{NULL, self->stop, ZMQ_POLLIN, 0},
                                    {self->router, 0, ZMQ_POLLIN, 0}};
         int ready = zmq_poll(items, 2, self->out > 0 ? 10 : -1);
         if (ready == 0)
@@ -351,25 +355,26 @@ static void *fake_run(void *arg)
 
 static void fake_start(struct fake *self)
 {
-    self->stop_here = zmq_socket(self->zmq, ZMQ_PAIR);
-    self->stop_there = zmq_socket(self->zmq, ZMQ_PAIR);
-    zmq_bind(self->stop_here, "inproc://stop");
-    zmq_connect(self->stop_there, "inproc://stop");
+    self->stop = eventfd(0, EFD_CLOEXEC);
     if (pthread_create(&self->thread, NULL, fake_run, self) != 0)
         abort();
+    self->running = true;
 }
 
+/* The thread ends; the socket stays, and fake_start goes on with it. */
 static void fake_stop(struct fake *self)
 {
-    zmq_send(self->stop_here, "", 0, 0);
+    self->running = false;
+    eventfd_write(self->stop, 1);
     pthread_join(self->thread, NULL);
     fake_release(self, true);
-    zmq_close(self->stop_here);
-    zmq_close(self->stop_there);
+    close(self->stop);
 }
 
 static void fake_destroy(struct fake *self)
 {
+    if (self->running)
+        fake_stop(self);
     zmq_close(self->router);
     zmq_ctx_term(self->zmq);
     for (size_t i = 0; i < FAKE_SENDS; i++)

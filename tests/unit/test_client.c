@@ -363,10 +363,14 @@ static void an_older_journal_is_told_and_the_rest_goes_on(void **state)
     struct fixture *f = *state;
     f->fake->pushes_done = false;
     f->fake->slow = UINT64_MAX;
-    f->fake->restart_seq = 100;
-    f->fake->restart_lost = 10;
     start(f);
-    send_records(f, 200 * 20);
+    send_records(f, 100 * 20);
+    flush(f, LEAT_UNTIL_ACCEPTED);
+    fake_stop(f->fake);
+    f->fake->restart_seq = f->fake->held + 1;
+    f->fake->restart_lost = 10;
+    fake_start(f->fake);
+    send_records(f, 100 * 20);
     flush(f, LEAT_UNTIL_ACCEPTED);
     assert_event(f, "journal_lost");
     struct leat_progress p;
