@@ -30,8 +30,8 @@ enum lines_result lines_next(struct lines *self, struct leat_span *line, struct 
 /* Number of the line that was read last, from 1. */
 uint64_t lines_number(const struct lines *self);
 
-/* The bytes at the beginning, before any line is taken: up to `size` of them, fewer when they hold a
- * whole line that is not blank already (a pipe may bring no more for long), or at the end of the
+/* The bytes at the beginning, before any line is taken: up to `size` of them, fewer when they hold
+ * a whole line that is not blank already (a pipe may bring no more for long), or at the end of the
  * input. The bytes live until the next call. */
 bool lines_peek(struct lines *self, size_t size, struct leat_span *out, struct leat_error *err);
 

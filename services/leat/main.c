@@ -1,0 +1,116 @@
+/* leat: the command line. Finds the command, or helps to find it. */
+#include "services/leat/commands.h"
+#include "services/leat/embedded.h"
+#include "services/runtime/child.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct command commands[] = {
+    {&run_manual, command_run},     {&send_manual, command_send},
+    {&show_manual, command_show},   {&stats_manual, command_stats},
+    {&dead_manual, command_dead},   {&config_manual, command_config},
+    {&train_manual, command_train}, {NULL, NULL},
+};
+
+static const struct command *find(const char *name)
+{
+    for (const struct command *command = commands; command->manual; command++)
+        if (strcmp(command->manual->name, name) == 0)
+            return command;
+    return NULL;
+}
+
+static int unknown(const char *name)
+{
+    const char *like = NULL;
+    int best = 3;
+    for (const struct command *command = commands; command->manual; command++) {
+        int distance = manual_distance(command->manual->name, name);
+        if (distance < best) {
+            best = distance;
+            like = command->manual->name;
+        }
+    }
+    render_complain("leat", "there is no command '%s'%s%s%s\n'leat help' lists them", name,
+                    like ? "; did you mean '" : "", like ? like : "", like ? "'?" : "");
+    return LEAT_EXIT_USAGE;
+}
+
+static void print_overview(FILE *out)
+{
+    struct render to;
+    render_init(&to, out);
+    fprintf(out, "leat " LEAT_VERSION " - texts in, classified texts in the database\n\n");
+    render_print(&to, RENDER_BOLD, "Usage:");
+    fprintf(out, " leat COMMAND [OPTION]...\n\n");
+    render_print(&to, RENDER_BOLD, "Commands\n");
+    for (const struct command *command = commands; command->manual; command++) {
+        fprintf(out, "  ");
+        render_print(&to, RENDER_CYAN, "%-8s", command->manual->name);
+        fprintf(out, " %s\n", command->manual->summary);
+    }
+    fprintf(out, "\n");
+    render_print(&to, RENDER_BOLD, "To begin\n");
+    fprintf(out, "  leat run                                           in one terminal\n"
+                 "  leat send --to tcp://127.0.0.1:5550 --kind text FILE   in another\n"
+                 "  leat stats                                         what came out of it\n\n"
+                 "'leat help COMMAND' or 'leat COMMAND --help' says all about a command.\n");
+}
+
+static int help(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_overview(stdout);
+        return LEAT_EXIT_OK;
+    }
+    const struct command *command = find(argv[1]);
+    if (!command)
+        return unknown(argv[1]);
+    manual_print(command->manual, stdout);
+    return LEAT_EXIT_OK;
+}
+
+/* --help may stand anywhere before a "--", whatever else is wrong with the line. */
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+static int dispatch(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_overview(stderr);
+        return LEAT_EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
+        puts("leat " LEAT_VERSION);
+        return LEAT_EXIT_OK;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+        return help(argc - 1, argv + 1);
+    const struct command *command = find(name);
+    if (!command)
+        return unknown(name);
+    if (wants_help(argc - 1, argv + 1)) {
+        manual_print(command->manual, stdout);
+        return LEAT_EXIT_OK;
+    }
+    return command->main(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--child") == 0)
+        return leat_child_main(&embedded_program, argv[2]);
+    int status = dispatch(argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == LEAT_EXIT_OK) {
+        perror("leat: cannot write the output");
+        status = LEAT_EXIT_FAILED;
+    }
+    return status;
+}

@@ -1,0 +1,15 @@
+/* Passwords are not shown. */
+#ifndef LEAT_CLI_MASK_H
+#define LEAT_CLI_MASK_H
+
+#include "services/runtime/settings.h"
+
+/* A setting's value as it may be shown: ****** stands for the password of an address
+ * (user:PASSWORD@ and password=PASSWORD), and for the whole of any other secret. Cut to `size`.
+ * Returns `to`. */
+const char *mask_value(const struct leat_setting *row, const char *value, char *to, size_t size);
+
+/* The same for an address, whatever setting it is from. */
+const char *mask_address(const char *address, char *to, size_t size);
+
+#endif

@@ -1,0 +1,166 @@
+/* leat send: records from files into Leat. */
+#include "services/leat/commands.h"
+#include "services/leat/options.h"
+#include "services/leat/sending.h"
+#include "services/runtime/service.h"
+
+#include <string.h>
+
+static const struct manual_option send_options[] = {
+    {"--to", "ENDPOINT[,ENDPOINT]",
+     "Where to send: the front door of an ingest, tcp://HOST:PORT. Of several, in an order that "
+     "must stay the same, each record goes to the one that its id chooses. "
+     "Default: tcp://127.0.0.1:5550."},
+    {"--kind", "KIND", "The kind of the records. Default: text."},
+    {"--field", "FIELD=NAME...",
+     "Take the record's FIELD from what the input calls NAME: --field text=body --field id=key. In "
+     "CSV and TSV, NAME may also be a column's number, from 1. May be repeated."},
+    {"--format", "FORMAT",
+     "ndjson, csv or tsv, for all inputs. Without it, from the name's ending (.ndjson .jsonl .json "
+     ".csv .tsv .tab, also before .gz), else from the content."},
+    {"--columns", "NAME,NAME",
+     "CSV and TSV have no header line; these are the names of the columns."},
+    {"--no-header", NULL, "CSV and TSV have no header line; columns are known by number."},
+    {"--wait", "WHAT",
+     "committed: until every record that was accepted is in the store (the default). accepted: "
+     "until every record is on ingest's disk; Leat stores it by itself from there."},
+    {"--timeout", "SECONDS",
+     "Give up when nothing was answered or committed for so long. 0: never. Default: 60."},
+    {"--client", "NAME",
+     "This client's name, 1 to 128 bytes. A second client of the same name ends the first one's "
+     "session. Default: a random one."},
+    {"--rejects", "N", "Print at most N reasons of rejected lines. Default: 20."},
+    {"--rejects-file", "FILE",
+     "Write every rejected line to FILE, as NDJSON with file, line, code and reason."},
+    {"--json", NULL,
+     "Print one JSON object as the last line of standard output, and nothing else there."},
+    {"--quiet", NULL, "No progress, no summary, no reasons: only errors, and the exit status."},
+    {NULL, NULL, NULL},
+};
+
+static const struct manual_section send_sections[] = {
+    {"Input",
+     "NDJSON is one JSON object a line. CSV is as RFC 4180 has it: commas, a header line, values "
+     "in double quotes where they hold commas, quotes (doubled) or newlines. TSV has a header line "
+     "and tabs between values; nothing is quoted. All of it is UTF-8; a byte order mark, carriage "
+     "returns before newlines and a missing last newline are fine. Gzip is unpacked, whatever the "
+     "name. A line may be 16 MiB long.\n"
+     "\n"
+     "The fields of a text are id, text, source_type, platform, verified, reach, published_at, "
+     "lang, url, author and version; anything else in the input stays where it is. In NDJSON, "
+     "values are sent as they are (null is no value). In CSV and TSV, an empty value is no value; "
+     "verified is yes or no (true false on off 1 0), reach is a whole number, published_at is "
+     "RFC 3339 or microseconds since 1970.\n"
+     "\n"
+     "A record without an id gets one from its text: XXH3 of 128 bits in hexadecimal, as "
+     "'xxhsum -H2' computes it. So equal texts without ids are one text in the store, and sending "
+     "a file twice changes nothing."},
+    {"What is counted",
+     "  sent        records in the input: every line (CSV: row) that is not blank\n"
+     "  rejected    those that were not taken: by leat send, because the line is no record,\n"
+     "              or by ingest, because the record breaks a rule of its kind\n"
+     "  accepted    those that are on ingest's disk\n"
+     "  committed   of those accepted, in the store\n"
+     "  dead        of those accepted, in dead_letters: see 'leat dead'\n"
+     "\n"
+     "When it ends by itself, sent = accepted + rejected. A rejected line costs nothing but "
+     "itself; its reason is printed with file and line."},
+    {"JSON",
+     "With --json the last line has sent, accepted, rejected, committed, dead, resent, seconds, "
+     "rate (records sent a second), error (null, or why it ended early), and rejects: an array of "
+     "{file, line, code, reason} with the first 1000, or as many as --rejects says if that is "
+     "more."},
+    {"Exit status",
+     "  0    all that was accepted was committed (--wait accepted: all was answered);\n"
+     "       rejected lines do not change that\n"
+     "  1    not so: no ingest answered, the timeout passed, an accepted record became a\n"
+     "       dead letter, an input could not be read to its end. If an input cannot be\n"
+     "       opened or lacks a column, nothing of any input is sent\n"
+     "  2    the command line is wrong\n"
+     "  130  interrupted. Ctrl-C ends it after at most two seconds; a second one at once"},
+    {"Examples",
+     "  leat send posts.ndjson\n"
+     "  leat send --to tcp://10.0.0.5:5550 --field text=body --field id=post_id posts.csv.gz\n"
+     "  leat send --columns text,labels,id train.tsv\n"
+     "  tail -F app.log.json | leat send --format ndjson --field text=message -\n"
+     "  leat send --json --quiet posts.ndjson | jq .rate"},
+    {NULL, NULL},
+};
+
+const struct manual send_manual = {
+    .name = "send",
+    .summary = "send records from files or standard input",
+    .synopsis = "[--to ENDPOINT[,ENDPOINT]...] [--kind KIND] [--field FIELD=NAME]... [OPTION]... "
+                "FILE...\n"
+                "[OPTION]... -",
+    .description =
+        "Reads records from files (NDJSON, CSV, TSV, each also as gzip) or from standard input "
+        "(-), sends them to Leat, and waits until they are in the store. Nothing is lost and "
+        "nothing is taken twice when the connection breaks or ingest starts again meanwhile: what "
+        "was not answered is sent once more. On a terminal a progress bar shows the rate and the "
+        "time left.",
+    .options = send_options,
+    .sections = send_sections,
+};
+
+/* `fields` is where the mapping goes. */
+static bool read_words(struct sending_options *self, const struct options *o, struct fields *fields,
+                       struct leat_error *err)
+{
+    const char *word = options_value(o, "--kind");
+    self->kind = word ? word : "text";
+    if (!fields_find(self->kind))
+        return leat_fail(err, "there is no kind '%s'; there is: text", self->kind);
+    fields_init(fields, fields_find(self->kind));
+    for (size_t i = 0; (word = options_nth(o, "--field", i)); i++)
+        if (!fields_map(fields, word, err))
+            return false;
+    self->reading.fields = fields;
+    self->reading.columns = options_value(o, "--columns");
+    self->reading.no_header = options_has(o, "--no-header");
+    word = options_value(o, "--format");
+    if (word && !reader_format_parse(word, &self->reading.format))
+        return leat_fail(err, "there is no format '%s'; there are ndjson, csv and tsv", word);
+    word = options_value(o, "--to");
+    self->how.to = word ? word : sender_default_to;
+    word = options_value(o, "--wait");
+    self->how.until = LEAT_UNTIL_COMMITTED;
+    if (word && strcmp(word, "accepted") == 0)
+        self->how.until = LEAT_UNTIL_ACCEPTED;
+    else if (word && strcmp(word, "committed") != 0)
+        return leat_fail(err, "--wait is '%s'; expected accepted or committed", word);
+    self->how.client = options_value(o, "--client");
+    self->how.timeout = 60;
+    double shown = 20;
+    self->quiet = options_has(o, "--quiet");
+    self->json = options_has(o, "--json");
+    if (!options_number(o, "--timeout", 0, 1e9, &self->how.timeout, err) ||
+        !options_number(o, "--rejects", 0, 1e7, &shown, err))
+        return false;
+    self->shown = (size_t)shown;
+    self->rejects_path = options_value(o, "--rejects-file");
+    self->inputs = o->operands;
+    self->n_inputs = (uint32_t)o->n_operands;
+    if (o->n_operands == 0)
+        return leat_fail(err, "nothing to send: name a file, or - for standard input");
+    return true;
+}
+
+int command_send(int argc, char **argv)
+{
+    struct leat_error err;
+    struct options options;
+    struct fields fields;
+    struct sending_options sending = {0};
+    if (!options_parse(&options, &send_manual, argc, argv, &err)) {
+        render_complain("leat send", "%s", err.text);
+        return LEAT_EXIT_USAGE;
+    }
+    int status = LEAT_EXIT_USAGE;
+    if (read_words(&sending, &options, &fields, &err))
+        status = sending_run(&sending);
+    else
+        render_complain("leat send", "%s", err.text);
+    options_end(&options);
+    return status;
+}

@@ -1,0 +1,210 @@
+#include "services/leat/sender.h"
+
+#include "services/runtime/clock.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+enum {
+    WINDOW = 2 * 1024 * 1024, /* bytes on their way without an answer: below the client's credit, so
+                                 that leat_send does not block where an interrupt is not seen */
+    TURN_EVERY = 256,         /* records */
+    ROOM_MS = 2,
+    FLUSH_MS = 50,
+    CONNECT_MS = 5000,
+    LINGER_MS = 2000,
+};
+
+const char sender_default_to[] = "tcp://127.0.0.1:5550";
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+struct sender {
+    struct sender_options options;
+    struct leat_client *client;
+    struct leat_progress known;
+    int64_t moved_us; /* when something was last answered or committed */
+    uint64_t bytes;   /* put so far */
+    enum sender_end end;
+    struct sigaction old_int, old_term;
+};
+
+static void catch_signals(struct sender *self)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    interrupted = 0;
+    sigaction(SIGINT, &action, &self->old_int);
+    sigaction(SIGTERM, &action, &self->old_term);
+}
+
+static int connect_ms(double timeout)
+{
+    return timeout > 0 && timeout * 1000 < CONNECT_MS ? (int)(timeout * 1000) + 1 : CONNECT_MS;
+}
+
+struct sender *sender_open(const struct sender_options *options, struct leat_error *err)
+{
+    struct sender *self = calloc(1, sizeof *self);
+    if (!self) {
+        leat_fail(err, "out of memory");
+        return NULL;
+    }
+    self->options = *options;
+    self->client = leat_connect(&(struct leat_options){.endpoints = options->to,
+                                                       .client = options->client,
+                                                       .connect_ms = connect_ms(options->timeout),
+                                                       .on_reject = options->on_reject,
+                                                       .arg = options->arg},
+                                err);
+    if (!self->client) {
+        free(self);
+        return NULL;
+    }
+    self->moved_us = leat_monotonic_us();
+    catch_signals(self);
+    return self;
+}
+
+void sender_close(struct sender **self)
+{
+    if (!*self)
+        return;
+    leat_disconnect(&(*self)->client);
+    sigaction(SIGINT, &(*self)->old_int, NULL);
+    sigaction(SIGTERM, &(*self)->old_term, NULL);
+    free(*self);
+    *self = NULL;
+}
+
+static bool end(struct sender *self, enum sender_end how)
+{
+    self->end = how;
+    return false;
+}
+
+static uint64_t unanswered(const struct sender *self)
+{
+    return self->known.sent - self->known.accepted - self->known.rejected;
+}
+
+/* Sees what has moved; judges whether it goes on. */
+static bool look(struct sender *self, struct leat_error *err)
+{
+    struct leat_progress now;
+    leat_progress(self->client, &now);
+    const struct leat_progress *old = &self->known;
+    bool moved = now.accepted + now.rejected + now.committed + now.dead !=
+                 old->accepted + old->rejected + old->committed + old->dead;
+    bool waiting = now.sent != now.rejected + now.committed + now.dead;
+    if (self->options.until == LEAT_UNTIL_ACCEPTED)
+        waiting = now.sent != now.rejected + now.accepted;
+    self->known = now;
+    int64_t now_us = leat_monotonic_us();
+    if (moved || !waiting)
+        self->moved_us = now_us;
+    if (self->options.on_turn)
+        self->options.on_turn(self->options.arg);
+    if (interrupted) {
+        leat_fail(err, "interrupted");
+        return end(self, SENDER_INTERRUPTED);
+    }
+    if (self->options.timeout > 0 &&
+        (double)(now_us - self->moved_us) > self->options.timeout * 1e6) {
+        leat_fail(err, "nothing was answered or committed for %g s", self->options.timeout);
+        return end(self, SENDER_STUCK);
+    }
+    return true;
+}
+
+static bool turn(struct sender *self, int wait_ms, struct leat_error *err)
+{
+    if (self->end != SENDER_FINE)
+        return leat_fail(err, "the connection has ended");
+    if (!leat_poll(self->client, wait_ms, err))
+        return end(self, SENDER_REFUSED);
+    return look(self, err);
+}
+
+bool sender_turn(struct sender *self, struct leat_error *err)
+{
+    return turn(self, 0, err);
+}
+
+/* Waits while more is on its way than the window; what a record takes is an average. */
+static bool wait_for_room(struct sender *self, struct leat_error *err)
+{
+    if (self->known.sent == 0)
+        return true;
+    uint64_t average = self->bytes / self->known.sent;
+    while (unanswered(self) * average > WINDOW)
+        if (!turn(self, ROOM_MS, err))
+            return false;
+    return true;
+}
+
+enum sender_put sender_put(struct sender *self, const char *kind, struct leat_span key,
+                           struct leat_span record, struct leat_error *err)
+{
+    if (self->known.sent % TURN_EVERY == 0 && !turn(self, 0, err))
+        return SENDER_ENDED;
+    if (!wait_for_room(self, err))
+        return SENDER_ENDED;
+    if (!leat_send(self->client, kind, key.data, key.size, record.data, record.size, err)) {
+        /* A client that still works refused just this record. */
+        if (leat_poll(self->client, 0, NULL))
+            return SENDER_NOT_TAKEN;
+        end(self, SENDER_REFUSED);
+        return SENDER_ENDED;
+    }
+    self->known.sent++;
+    self->bytes += record.size;
+    return SENDER_TAKEN;
+}
+
+/* leat_flush in small steps, so that interrupts and the timeout are seen. One that fails before its
+ * step is over has another reason than time. */
+static bool flush(struct sender *self, enum leat_until until, struct leat_error *err)
+{
+    for (;;) {
+        int64_t begun = leat_monotonic_us();
+        if (leat_flush(self->client, until, FLUSH_MS, err))
+            return look(self, err);
+        if (leat_monotonic_us() - begun < (FLUSH_MS - 2) * 1000)
+            return end(self, SENDER_REFUSED);
+        if (!look(self, err))
+            return false;
+    }
+}
+
+bool sender_settle(struct sender *self, struct leat_error *err)
+{
+    return flush(self, LEAT_UNTIL_ACCEPTED, err);
+}
+
+bool sender_finish(struct sender *self, struct leat_error *err)
+{
+    return flush(self, self->options.until, err);
+}
+
+void sender_linger(struct sender *self)
+{
+    if (self->end != SENDER_REFUSED)
+        leat_flush(self->client, LEAT_UNTIL_ACCEPTED, LINGER_MS, NULL);
+    leat_progress(self->client, &self->known);
+}
+
+enum sender_end sender_end(const struct sender *self)
+{
+    return self->end;
+}
+
+struct leat_progress sender_progress(const struct sender *self)
+{
+    return self->known;
+}

@@ -1,0 +1,313 @@
+#include "services/leat/sending.h"
+
+#include "services/leat/commands.h"
+#include "services/leat/positions.h"
+#include "services/leat/progress.h"
+#include "services/leat/rejects.h"
+#include "services/runtime/service.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct sending {
+    const struct sending_options *options;
+    struct sender *sender;
+    struct positions positions;
+    struct rejects rejects;
+    struct progress progress;
+    uint64_t records;   /* in the input so far */
+    uint64_t refused;   /* of them, here */
+    uint64_t all_bytes; /* of all inputs; 0: not known */
+    uint64_t past_bytes;
+    const struct input *input; /* being read, or NULL */
+    struct leat_error trouble; /* the first thing that made it incomplete */
+};
+
+static bool note_trouble(struct sending *self, const struct leat_error *err)
+{
+    progress_clear(&self->progress);
+    render_complain("leat send", "%s", err->text);
+    if (!self->trouble.text[0])
+        self->trouble = *err;
+    return false;
+}
+
+/* --- what the client tells --- */
+
+static void on_reject(void *arg, const struct leat_reject *reject)
+{
+    struct sending *self = arg;
+    uint32_t file = 0;
+    uint64_t line = 0;
+    positions_find(&self->positions, reject->record, &file, &line);
+    rejects_add(&self->rejects, file, line, reject->code, reject->reason);
+}
+
+static double share_read(const struct sending *self)
+{
+    if (self->all_bytes == 0)
+        return -1;
+    uint64_t done = self->past_bytes + (self->input ? input_taken(self->input) : 0);
+    return done < self->all_bytes ? (double)done / (double)self->all_bytes : 1;
+}
+
+static void on_turn(void *arg)
+{
+    struct sending *self = arg;
+    struct leat_progress now = sender_progress(self->sender);
+    struct progress_state state = {"sending", self->records, self->rejects.count, share_read(self)};
+    if (!self->input) {
+        bool committed = self->options->how.until == LEAT_UNTIL_COMMITTED;
+        uint64_t done = committed ? now.committed + now.dead : now.accepted;
+        uint64_t all = committed ? now.accepted : now.sent;
+        state = (struct progress_state){committed ? "committing" : "waiting", done,
+                                        self->rejects.count, all ? (double)done / (double)all : -1};
+    }
+    progress_show(&self->progress, &state);
+}
+
+static bool on_idle(void *arg)
+{
+    struct sending *self = arg;
+    struct leat_error err;
+    return sender_turn(self->sender, &err);
+}
+
+/* --- reading --- */
+
+/* Sends a record; false when nothing more can be sent. */
+static bool send_record(struct sending *self, uint32_t file, const struct reader_row *row,
+                        struct leat_error *err)
+{
+    if (positions_full(&self->positions)) {
+        if (!sender_settle(self->sender, err))
+            return false;
+        positions_forget(&self->positions);
+    }
+    struct positions before = self->positions;
+    positions_add(&self->positions, file, row->line);
+    switch (sender_put(self->sender, self->options->kind, row->key, row->record, err)) {
+    case SENDER_TAKEN:
+        return true;
+    case SENDER_NOT_TAKEN:
+        self->positions = before;
+        self->refused++;
+        rejects_add(&self->rejects, file, row->line, "record_refused", err->text);
+        return true;
+    case SENDER_ENDED:
+        break;
+    }
+    self->positions = before;
+    self->records--; /* it was read, but neither accepted nor rejected: it is not counted */
+    return false;
+}
+
+/* Reads one input to its end. False when nothing more can be sent. */
+static bool send_records(struct sending *self, uint32_t file, struct reader *reader)
+{
+    struct reader_row row;
+    struct leat_error err = {""};
+    for (;;) {
+        switch (reader_next(reader, &row, &err)) {
+        case READER_RECORD:
+            self->records++;
+            if (!send_record(self, file, &row, &err))
+                return note_trouble(self, &err);
+            break;
+        case READER_BAD:
+            self->records++;
+            self->refused++;
+            rejects_add(&self->rejects, file, row.line, row.why.code, row.why.reason);
+            if (self->refused % 256 == 0 && !sender_turn(self->sender, &err))
+                return note_trouble(self, &err);
+            break;
+        case READER_END:
+            return true;
+        case READER_FAILED:
+            if (sender_end(self->sender) == SENDER_FINE) { /* the other inputs may be fine */
+                note_trouble(self, &err);
+                return true;
+            }
+            sender_turn(self->sender, &err);
+            return note_trouble(self, &err);
+        }
+    }
+}
+
+static bool send_file(struct sending *self, uint32_t file)
+{
+    struct leat_error err;
+    struct input_idle idle = {on_idle, self};
+    struct input *input = input_open(self->options->inputs[file], &idle, &err);
+    if (!input) {
+        note_trouble(self, &err);
+        return true;
+    }
+    self->input = input;
+    struct reader *reader = reader_open(input, &self->options->reading, &err);
+    bool go_on = true;
+    if (reader)
+        go_on = send_records(self, file, reader);
+    else {
+        note_trouble(self, &err);
+        go_on = sender_end(self->sender) == SENDER_FINE;
+    }
+    if (reader)
+        self->past_bytes += input_taken(input);
+    self->input = NULL;
+    reader_close(&reader);
+    return go_on;
+}
+
+/* Looks at every file before anything is sent, and adds their sizes up. A pipe cannot be looked at
+ * twice. */
+static bool inspect(struct sending *self, struct leat_error *err)
+{
+    bool known = true;
+    for (size_t i = 0; i < self->options->n_inputs; i++) {
+        const char *path = self->options->inputs[i];
+        struct stat st;
+        bool standard = strcmp(path, "-") == 0;
+        int rc = standard ? fstat(0, &st) : stat(path, &st);
+        if (rc == 0 && S_ISREG(st.st_mode))
+            self->all_bytes += (uint64_t)st.st_size;
+        else
+            known = false;
+        if (standard || (rc == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+            continue;
+        struct input *input = input_open(path, NULL, err);
+        struct reader *reader = input ? reader_open(input, &self->options->reading, err) : NULL;
+        if (!reader)
+            return false;
+        reader_close(&reader);
+    }
+    if (!known)
+        self->all_bytes = 0;
+    return true;
+}
+
+/* --- telling --- */
+
+static void say_outcome(const struct sending *self, const struct leat_progress *now, double seconds)
+{
+    char count[32], rate[32], time[32];
+    struct render to;
+    render_init(&to, stdout);
+    render_print(&to, RENDER_BOLD, "%s sent", render_count(self->records, count));
+    printf(" in %s (%s/s): ", render_duration(seconds, time),
+           render_count((uint64_t)((double)self->records / seconds + 0.5), rate));
+    printf("%s accepted, ", render_count(now->accepted, count));
+    render_print(&to, self->rejects.count ? RENDER_YELLOW : RENDER_PLAIN, "%s rejected",
+                 render_count(self->rejects.count, count));
+    bool all = now->committed == now->accepted;
+    if (self->options->how.until == LEAT_UNTIL_COMMITTED || now->committed > 0) {
+        fputs(", ", stdout);
+        render_print(&to, all ? RENDER_GREEN : RENDER_PLAIN, "%s committed",
+                     render_count(now->committed, count));
+    }
+    if (now->dead > 0) {
+        fputs(", ", stdout);
+        render_print(&to, RENDER_RED, "%s dead", render_count(now->dead, count));
+        printf("\n'leat dead list' says why");
+    }
+    putchar('\n');
+}
+
+static void print_json(struct sending *self, const struct leat_progress *now, double seconds)
+{
+    json_t *out = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s?, s:o}", "sent", (json_int_t)self->records,
+        "accepted", (json_int_t)now->accepted, "rejected", (json_int_t)self->rejects.count,
+        "committed", (json_int_t)now->committed, "dead", (json_int_t)now->dead, "resent",
+        (json_int_t)now->resent, "seconds", seconds, "rate", (double)self->records / seconds,
+        "error", self->trouble.text[0] ? self->trouble.text : NULL, "rejects",
+        rejects_json(&self->rejects));
+    json_dumpf(out, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    putchar('\n');
+    json_decref(out);
+}
+
+/* What is not as one wants it, and what becomes of it. */
+static void say_open_ends(struct sending *self, const struct leat_progress *now)
+{
+    char count[32];
+    uint64_t unanswered = now->sent - now->accepted - now->rejected;
+    uint64_t waiting = now->accepted - now->committed - now->dead;
+    if (unanswered > 0)
+        render_complain("leat send",
+                        "%s records were sent without an answer: they may or may not have been "
+                        "taken; sending them again is safe",
+                        render_count(unanswered, count));
+    if (waiting > 0 && self->options->how.until == LEAT_UNTIL_COMMITTED)
+        render_complain("leat send",
+                        "%s accepted records are not committed yet; they are safe in the journal "
+                        "and will be",
+                        render_count(waiting, count));
+}
+
+static int tell(struct sending *self)
+{
+    struct leat_progress now = sender_progress(self->sender);
+    double seconds = progress_seconds(&self->progress);
+    struct render to;
+    progress_clear(&self->progress);
+    fflush(stdout);
+    render_init(&to, stderr);
+    if (!self->options->quiet)
+        rejects_print(&self->rejects, &to);
+    say_open_ends(self, &now);
+    struct leat_error err;
+    if (self->options->json)
+        print_json(self, &now, seconds);
+    else if (!self->options->quiet)
+        say_outcome(self, &now, seconds);
+    if (!rejects_end(&self->rejects, &err))
+        note_trouble(self, &err);
+    if (sender_end(self->sender) == SENDER_INTERRUPTED)
+        return COMMAND_INTERRUPTED;
+    if (self->trouble.text[0] || now.dead > 0)
+        return LEAT_EXIT_FAILED;
+    return LEAT_EXIT_OK;
+}
+
+static int send_all(struct sending *self)
+{
+    struct leat_error err;
+    bool go_on = true;
+    for (uint32_t i = 0; i < self->options->n_inputs && go_on; i++)
+        go_on = send_file(self, i);
+    if (go_on && !sender_finish(self->sender, &err))
+        note_trouble(self, &err);
+    if (sender_end(self->sender) != SENDER_FINE)
+        sender_linger(self->sender);
+    return tell(self);
+}
+
+int sending_run(const struct sending_options *options)
+{
+    struct leat_error err = {"out of memory"};
+    struct sending self = {.options = options};
+    if (!inspect(&self, &err) || !positions_init(&self.positions) ||
+        !rejects_init(&self.rejects, options->inputs, options->shown, options->rejects_path,
+                      &err)) {
+        render_complain("leat send", "%s", err.text);
+        positions_end(&self.positions);
+        return LEAT_EXIT_FAILED;
+    }
+    struct sender_options how = options->how;
+    how.on_reject = on_reject;
+    how.on_turn = on_turn;
+    how.arg = &self;
+    progress_init(&self.progress, options->quiet);
+    self.sender = sender_open(&how, &err);
+    int status = LEAT_EXIT_FAILED;
+    if (self.sender)
+        status = send_all(&self);
+    else
+        render_complain("leat send", "%s", err.text);
+    sender_close(&self.sender);
+    rejects_end(&self.rejects, NULL);
+    positions_end(&self.positions);
+    return status;
+}

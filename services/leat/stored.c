@@ -1,0 +1,85 @@
+#include "services/leat/stored.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A newcomer's store is not there because nothing has run yet, or ran elsewhere. */
+static bool hint(const struct options *options, const char *url, struct leat_error *err)
+{
+    if (options_has(options, "--store") || strncmp(url, "sqlite:", 7) != 0)
+        return false;
+    char reason[sizeof err->text];
+    snprintf(reason, sizeof reason, "%s", err->text);
+    return leat_fail(err, "%.380s; say where the store is with --data DIR or --store URL", reason);
+}
+
+struct query *stored_open(const struct options *options, bool *usage, struct leat_error *err)
+{
+    *usage = true;
+    struct leat_settings *settings = options_settings(options, err);
+    if (!settings || !options_store(options, settings, err)) {
+        leat_settings_destroy(&settings);
+        return NULL;
+    }
+    *usage = false;
+    const char *url = leat_settings_str(settings, "store.url");
+    struct query *query = query_open(url, err);
+    if (!query)
+        hint(options, url, err);
+    leat_settings_destroy(&settings);
+    return query;
+}
+
+const char *stored_text(const struct query_row *row, size_t column)
+{
+    return row->values[column] ? row->values[column] : "";
+}
+
+double stored_real(const struct query_row *row, size_t column)
+{
+    return strtod(stored_text(row, column), NULL);
+}
+
+uint64_t stored_count(const struct query_row *row, size_t column)
+{
+    return strtoull(stored_text(row, column), NULL, 10);
+}
+
+static json_t *value_json(const char *text, size_t size, enum stored_type type)
+{
+    switch (type) {
+    case STORED_INTEGER:
+        return json_integer(strtoll(text, NULL, 10));
+    case STORED_REAL:
+        return json_real(strtod(text, NULL));
+    case STORED_BOOL:
+        return json_boolean(*text == '1');
+    case STORED_JSON:
+        return json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    case STORED_NONE:
+        return NULL;
+    case STORED_TEXT:
+        break;
+    }
+    return json_stringn(text, size);
+}
+
+json_t *stored_json(const struct query_row *row, const enum stored_type *types)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < row->n; i++) {
+        json_t *value = NULL;
+        if (row->values[i])
+            value = value_json(row->values[i], row->sizes[i], types[i]);
+        json_object_set_new(object, row->names[i], value ? value : json_null());
+    }
+    return object;
+}
+
+const char *stored_time(const char *time, char to[32])
+{
+    if (!time || strlen(time) < 19)
+        return "-";
+    snprintf(to, 32, "%.10s %.8s", time, time + 11);
+    return to;
+}
