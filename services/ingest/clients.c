@@ -26,8 +26,7 @@ void disk_pair_read(const struct disk_pair *pair, uint64_t *client, uint64_t *se
     *seq = be64toh(*seq);
 }
 
-/* --- one client's record -----------------------------------------------------------------------
- */
+/* --- one client's record --------------------------------------------------------------------- */
 
 static enum journal_result read_failed(struct journal *self, int code, struct leat_error *err)
 {
@@ -130,8 +129,7 @@ enum journal_result clients_count(struct journal *self, uint64_t number, uint64_
     return store(self, number, &client, err);
 }
 
-/* --- hello -------------------------------------------------------------------------------------
- */
+/* --- hello ----------------------------------------------------------------------------------- */
 
 static enum journal_result add(struct journal *self, const void *id, size_t size, uint64_t *number,
                                struct disk_client *client, struct leat_error *err)
@@ -141,7 +139,7 @@ static enum journal_result add(struct journal *self, const void *id, size_t size
                   self->file.dir, self->now.clients);
         return JOURNAL_FULL;
     }
-    if (!journal_file_reserve(&self->file, self->pending + NEW_CLIENT_BYTES, err))
+    if (!journal_reserve(self, NEW_CLIENT_BYTES, err))
         return JOURNAL_NO_DISK;
     *number = self->now.state.next_client;
     *client = (struct disk_client){.first_answer = 1, .id_size = (uint32_t)size};
@@ -188,8 +186,7 @@ enum journal_result clients_hello(struct journal *self, const void *id, size_t s
     return describe(self, self->txn, number, &client, out, err);
 }
 
-/* --- answers -----------------------------------------------------------------------------------
- */
+/* --- answers --------------------------------------------------------------------------------- */
 
 /* The stored answer: checksum, then bytes. */
 static enum journal_result answer_put(struct journal *self, const struct journal_batch *batch,
@@ -240,9 +237,11 @@ enum journal_result clients_take(struct journal *self, struct disk_client *clien
     client->used_us = now_us;
     client->answer_bytes += cost;
     self->now.state.answer_bytes += cost;
+    /* Answers of all clients together take at most a quarter of the journal, or one a client. */
     while (result == JOURNAL_OK && client->first_answer < client->held &&
            (client->held - client->first_answer >= self->limits.answers ||
-            client->answer_bytes > self->limits.answer_bytes))
+            client->answer_bytes > self->limits.answer_bytes ||
+            self->now.state.answer_bytes > self->limits.max_bytes / 4))
         result = answer_drop(self, batch->client, client, err);
     return result == JOURNAL_OK ? store(self, batch->client, client, err) : result;
 }
@@ -262,8 +261,7 @@ bool clients_answer(struct journal *self, uint64_t number, uint64_t seq, const v
     return check == journal_check(*answer, *size, seq);
 }
 
-/* --- forgetting --------------------------------------------------------------------------------
- */
+/* --- forgetting ------------------------------------------------------------------------------ */
 
 static enum journal_result forget(struct journal *self, uint64_t number, struct disk_client *client,
                                   struct leat_error *err)

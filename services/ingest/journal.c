@@ -18,8 +18,7 @@ struct journal_limits journal_limits_default(void)
     };
 }
 
-/* --- opening and closing -----------------------------------------------------------------------
- */
+/* --- opening and closing --------------------------------------------------------------------- */
 
 static bool limits_check(const struct journal_limits *limits, struct leat_error *err)
 {
@@ -80,7 +79,6 @@ struct journal *journal_open(const char *dir, const struct journal_limits *limit
     self->file.reserve = limits->reserve_bytes;
     self->file.map = limits->max_bytes + limits->max_bytes / 4 + 2 * limits->largest_batch +
                      limits->reserve_bytes;
-    self->file.map_wide = self->file.map + limits->reserve_bytes;
     bool exists;
     if (!journal_file_exists(&self->file, &exists, err) ||
         (!exists && !journal_file_create(&self->file, journal_memory_begin, NULL, err)) ||
@@ -99,8 +97,7 @@ void journal_close(struct journal **self)
     *self = NULL;
 }
 
-/* --- transactions ------------------------------------------------------------------------------
- */
+/* --- transactions ---------------------------------------------------------------------------- */
 
 enum journal_result journal_lose(struct journal *self, int code, const char *what,
                                  struct leat_error *err)
@@ -115,11 +112,8 @@ enum journal_result journal_lose(struct journal *self, int code, const char *wha
         leat_fail(&self->why, "the journal in %s, %s: %s", self->file.dir, what,
                   mdb_strerror(code));
     }
-    /* From here on only deleting, with the wide map. An empty journal has nothing to delete, and
-     * all of the map to append to. */
-    for (size_t i = 0; code == MDB_MAP_FULL && i < self->synced.kinds_count; i++)
-        if (self->synced.kinds[i].batches > 0)
-            self->full = true;
+    if (code == MDB_MAP_FULL) /* from here on only deleting, with the wide map */
+        self->full = true;
     leat_fail(err, "%s", self->why.text);
     return self->lost;
 }
@@ -210,6 +204,15 @@ void journal_abort(struct journal *self)
     self->pending = 0;
 }
 
+/* Ends the wait for something to be deleted; an empty journal has nothing to wait for. */
+static void full_end(struct journal *self)
+{
+    uint64_t batches;
+    journal_bytes(&self->now, &batches);
+    if (self->deleted > 0 || batches == 0)
+        self->full = false;
+}
+
 enum journal_result journal_commit(struct journal *self, struct leat_error *err)
 {
     if (!self->txn)
@@ -217,23 +220,22 @@ enum journal_result journal_commit(struct journal *self, struct leat_error *err)
     enum journal_result result = journal_writable(self, err);
     if (result == JOURNAL_OK && self->changed)
         result = journal_memory_save(self, err);
-    if (result != JOURNAL_OK || !self->changed) {
-        journal_abort(self);
-        return result;
-    }
-    snapshot_end(self); /* taken between begin and commit */
-    int code = mdb_txn_commit(self->txn);
-    self->txn = NULL; /* gone in either case */
-    if (code != 0) {
-        self->now = self->synced;
+    if (result == JOURNAL_OK && self->changed) {
+        snapshot_end(self); /* if one was taken since journal_begin */
+        int code = mdb_txn_commit(self->txn);
+        self->txn = NULL; /* gone in either case */
+        if (code != 0) {
+            self->now = self->synced;
+            self->pending = 0;
+            return journal_lose(self, code, "syncing a transaction", err);
+        }
+        self->synced = self->now;
         self->pending = 0;
-        return journal_lose(self, code, "syncing a transaction", err);
     }
-    if (self->deleted > 0)
-        self->full = false;
-    self->synced = self->now;
-    self->pending = 0;
-    return JOURNAL_OK;
+    if (result == JOURNAL_OK)
+        full_end(self);
+    journal_abort(self);
+    return result;
 }
 
 uint64_t journal_pending_bytes(const struct journal *self)
@@ -268,8 +270,7 @@ enum journal_result journal_delete(struct journal *self, MDB_dbi dbi, const void
     return JOURNAL_OK;
 }
 
-/* --- questions -----------------------------------------------------------------------------------
- */
+/* --- questions ------------------------------------------------------------------------------- */
 
 const uint8_t *journal_origin(const struct journal *self)
 {

@@ -45,12 +45,13 @@ struct journal_limits {
     uint64_t reserve_bytes; /* map and disk kept above it so that deleting works; at least 1 MB.
                              * The file is made this much larger than what is in it. */
     uint64_t largest_batch; /* bytes of items; larger ones are JOURNAL_REFUSED */
-    uint64_t answer_bytes;  /* kept answers of one client, in bytes; the newest is always kept */
+    uint64_t answer_bytes;  /* kept answers of one client, in bytes; the newest is always kept. All
+                             * clients' together take a quarter of max_bytes at most. */
     uint32_t answers;       /* kept answers of one client, in number; at least 1 */
     uint32_t clients;       /* client ids known at once */
 };
 
-/* 1 GB, reserve 32 MB, largest batch 16 MB, 256 answers or 1 MB of them a client, 100 000 clients.
+/* 1 GB, reserve 32 MB, largest batch 16 MB, 256 answers or 1 MB of them a client, 100000 clients.
  */
 struct journal_limits journal_limits_default(void);
 
@@ -76,17 +77,17 @@ enum journal_result {
 
 /* Opens the journal in folder `dir` (made if its parent is there), makes it if there is none: files
  * `lock`, `journal.mdb`, `journal.mdb-lock`. Locked until journal_close: a second open, of any
- * process, fails. Fails with what to do about it when journal.mdb is not a Leat journal, is cut off
- * (checked before it is mapped), is damaged where that can be seen, or is of another format; it is
- * then left as it is. On a full disk it opens, to be emptied. NULL on failure. */
+ * process, fails. Fails with what to do about it when journal.mdb is not a Leat journal, is cut
+ * off, is damaged (all but the items are checked, before the file is mapped: lmdb_check.h), or is
+ * of another format; it is then left as it is. On a full disk it opens, to be emptied. NULL on
+ * failure. */
 struct journal *journal_open(const char *dir, const struct journal_limits *limits,
                              struct leat_error *err);
 
 /* Ends an open transaction without effect, closes, unlocks, sets *self to NULL. Idempotent. */
 void journal_close(struct journal **self);
 
-/* --- transactions ------------------------------------------------------------------------------
- */
+/* --- transactions ---------------------------------------------------------------------------- */
 
 /* Begins a transaction; true at once when one is open. Opens the file anew when a failure made LMDB
  * give it up. False: the journal cannot be written now (the reason in err); may be tried again. */
@@ -102,8 +103,7 @@ void journal_abort(struct journal *self);
 /* Bytes that the open transaction has appended: commit it when this passes a few MB. */
 uint64_t journal_pending_bytes(const struct journal *self);
 
-/* --- changes, inside a transaction ---------------------------------------------------------------
- */
+/* --- changes, inside a transaction ----------------------------------------------------------- */
 
 /* A send to take. `items` are opaque here: they come back byte for byte. */
 struct journal_batch {
@@ -152,8 +152,7 @@ enum journal_result journal_ack(struct journal *self, const char *kind, uint64_t
 enum journal_result journal_set_aside(struct journal *self, const char *kind, uint64_t seq,
                                       struct journal_acked *acked, struct leat_error *err);
 
-/* --- questions -----------------------------------------------------------------------------------
- */
+/* --- questions ------------------------------------------------------------------------------- */
 
 /* 16 random bytes made with the journal. */
 const uint8_t *journal_origin(const struct journal *self);

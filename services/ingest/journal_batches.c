@@ -42,6 +42,17 @@ uint64_t journal_bytes(const struct journal_memory *memory, uint64_t *batches)
     return bytes;
 }
 
+bool journal_reserve(struct journal *self, uint64_t cost, struct leat_error *err)
+{
+    const uint64_t bytes = self->pending + cost;
+    struct leat_error reason;
+    if (journal_file_reserve(&self->file, bytes, &reason))
+        return true;
+    MDB_txn *snapshot = journal_snapshot(self, NULL);
+    return (snapshot && journal_file_has_free(&self->file, snapshot, bytes, cost)) ||
+           leat_fail(err, "%s", reason.text);
+}
+
 static bool cost_fits(const struct journal *self, uint64_t cost)
 {
     uint64_t batches, bytes = journal_bytes(&self->now, &batches);
@@ -154,7 +165,7 @@ enum journal_result journal_append(struct journal *self, const struct journal_ba
         leat_fail(err, "the journal in %s is full", self->file.dir);
         return JOURNAL_FULL;
     }
-    if (!journal_file_reserve(&self->file, self->pending + cost, err))
+    if (!journal_reserve(self, cost, err))
         return JOURNAL_NO_DISK;
 
     if (batch->count > 0)

@@ -10,42 +10,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The first two pages of a file of LMDB's data format 1 (all of LMDB 0.9), on a 64-bit machine.
- * LMDB gives no way to ask for them before it maps the file, and a mapped file that was cut off
- * ends in SIGBUS at the first page that is missing. */
-struct lmdb_tree {
-    uint32_t pad; /* in the first tree of a meta page: bytes of a page */
-    uint16_t flags, depth;
-    uint64_t branches, leaves, overflows, entries, root;
-};
-
-struct lmdb_meta {
-    uint64_t number; /* of this page: 0 or 1 */
-    uint16_t pad, flags;
-    uint32_t bounds;
-    uint32_t magic, version;
-    uint64_t address, mapsize;
-    struct lmdb_tree free, main;
-    uint64_t last_page, txnid;
-};
-
-_Static_assert(sizeof(struct lmdb_meta) == 152 && sizeof(size_t) == 8, "LMDB's layout, 64 bit");
+#include "services/ingest/lmdb_check.h"
 
 enum {
-    LMDB_META_FLAG = 0x08,
-    LMDB_DEPTH_MAX = 32, /* LMDB's cursors have no more levels */
-    DATABASES = 32,      /* six of the journal's and its kinds */
-    GROWTH = 4 << 20,
+    PATH_BYTES = 4096 + 32,
+    DATABASES = 32,   /* six of the journal's and its kinds */
+    FIRST = 64 << 10, /* more than an empty journal takes */
+    GROWTH = 4 << 20, /* the file grows by this and what is asked for */
 };
 
-static const uint32_t LMDB_MAGIC = 0xBEEFC0DE;
-static const uint64_t LMDB_NO_PAGE = UINT64_MAX;
 static const char ADVICE[] = "put back a copy of it, or move the folder away to begin with an "
                              "empty journal (what is only in this one is then not delivered)";
 
-static void path_of(const struct journal_file *self, const char *name, char path[4096])
+static void path_of(const struct journal_file *self, const char *name, char path[PATH_BYTES])
 {
-    snprintf(path, 4096, "%s/%s", self->dir, name);
+    snprintf(path, PATH_BYTES, "%s/%s", self->dir, name);
 }
 
 /* Names move and folders appear on disk only when the folder above is synced. */
@@ -64,14 +43,12 @@ bool journal_file_lock(struct journal_file *self, const char *dir, struct leat_e
 {
     memset(self, 0, sizeof *self);
     self->lock = -1;
-    if (*dir == '\0' || strlen(dir) >= sizeof self->dir)
-        return leat_fail(err, "the journal's folder needs a name of 1 to %zu bytes",
-                         sizeof self->dir - 1);
-    strcpy(self->dir, dir);
     if (mkdir(dir, 0750) != 0 && errno != EEXIST)
         return leat_fail(err, "cannot make the journal's folder %s: %s", dir, strerror(errno));
+    if (!realpath(dir, self->dir))
+        return leat_fail(err, "cannot find the journal's folder %s: %s", dir, strerror(errno));
 
-    char path[4096], holder[32] = "";
+    char path[PATH_BYTES], holder[32] = "";
     path_of(self, "lock", path);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (fd < 0)
@@ -103,7 +80,7 @@ void journal_file_unlock(struct journal_file *self)
 
 bool journal_file_exists(const struct journal_file *self, bool *exists, struct leat_error *err)
 {
-    char path[4096];
+    char path[PATH_BYTES];
     struct stat facts;
     path_of(self, "journal.mdb", path);
     *exists = lstat(path, &facts) == 0;
@@ -125,12 +102,18 @@ static bool environment_open(struct journal_file *self, const char *path, struct
     if ((code = mdb_env_set_maxdbs(self->env, DATABASES)) == 0 &&
         (code = mdb_env_set_mapsize(self->env, self->map)) == 0)
         code = mdb_env_open(self->env, path, MDB_NOSUBDIR | MDB_NOTLS, 0640);
+    MDB_stat facts;
     int fd = -1;
     if (code == 0 && (code = mdb_env_get_fd(self->env, &fd)) == 0 &&
         fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) /* LMDB leaves this one to be inherited */
         code = errno;
     if (code == 0)
+        code = mdb_env_stat(self->env, &facts);
+    if (code == 0) {
+        self->page = facts.ms_psize;
+        self->wide = false;
         return true;
+    }
     journal_file_close(self);
     return leat_fail(err, "cannot open %s: %s", path, mdb_strerror(code));
 }
@@ -153,7 +136,7 @@ bool journal_file_create(struct journal_file *self,
                          bool (*fill)(void *context, MDB_txn *txn, struct leat_error *err),
                          void *context, struct leat_error *err)
 {
-    char path[4096], draft[4096], draft_lock[4096];
+    char path[PATH_BYTES], draft[PATH_BYTES], draft_lock[PATH_BYTES];
     path_of(self, "journal.mdb", path);
     path_of(self, "journal.new", draft);
     path_of(self, "journal.new-lock", draft_lock);
@@ -165,10 +148,11 @@ bool journal_file_create(struct journal_file *self,
 
     MDB_txn *txn = NULL;
     bool done = false;
+    self->size = 0;
     int code = mdb_txn_begin(self->env, NULL, 0, &txn);
     if (code != 0)
         leat_fail(err, "cannot write %s: %s", draft, mdb_strerror(code));
-    else if (!fill(context, txn, err))
+    else if (!journal_file_reserve(self, FIRST, err) || !fill(context, txn, err))
         mdb_txn_abort(txn);
     else if ((code = mdb_txn_commit(txn)) != 0)
         leat_fail(err, "cannot write %s: %s", draft, mdb_strerror(code));
@@ -183,100 +167,68 @@ bool journal_file_create(struct journal_file *self,
     return done && folder_sync(self->dir, err);
 }
 
-/* Reads one meta page; LMDB's own test of it, and what a page of 8 KB or less cannot hide. */
-static bool meta_read(int fd, off_t at, struct lmdb_meta *meta)
+/* Says what lmdb_check found in terms of the journal, with what to do about it. */
+static bool verdict_tell(const char *path, enum lmdb_verdict verdict,
+                         const struct leat_error *found, struct leat_error *err)
 {
-    return pread(fd, meta, sizeof *meta, at) == (ssize_t)sizeof *meta &&
-           (meta->flags & LMDB_META_FLAG) && meta->magic == LMDB_MAGIC;
-}
-
-static bool tree_fits(const struct lmdb_tree *tree, const struct lmdb_meta *meta)
-{
-    if (tree->root == LMDB_NO_PAGE)
-        return tree->depth == 0;
-    return tree->root >= 2 && tree->root <= meta->last_page && tree->depth >= 1 &&
-           tree->depth <= LMDB_DEPTH_MAX;
-}
-
-/* What LMDB writes: transaction n is in meta page n % 2, n - 1 is in the other. */
-static bool metas_agree(const struct lmdb_meta metas[2])
-{
-    uint64_t newer = metas[0].txnid, older = metas[1].txnid;
-    if (newer == 0 && older == 0)
-        return true;
-    if (newer < older) {
-        newer = metas[1].txnid;
-        older = metas[0].txnid;
+    switch (verdict) {
+    case LMDB_FOREIGN:
+        return leat_fail(
+            err, "%s is not a Leat journal (%s): name another folder, or, if it was one, %s", path,
+            found->text, ADVICE);
+    case LMDB_OTHER:
+        return leat_fail(
+            err, "%s has %s: open it with the program that wrote it, or name another folder", path,
+            found->text);
+    case LMDB_CUT_OFF:
+        return leat_fail(err, "%s is cut off (%s): %s", path, found->text, ADVICE);
+    case LMDB_DAMAGED:
+        return leat_fail(err, "%s is damaged (%s): %s", path, found->text, ADVICE);
+    case LMDB_UNREAD:
+    case LMDB_GOOD:
+        break;
     }
-    return newer - older == 1 && metas[newer % 2].txnid == newer;
+    return leat_fail(err, "%s: %s", path, found->text);
 }
 
 static bool file_check(int fd, const char *path, uint64_t *used, struct leat_error *err)
 {
     struct stat facts;
+    struct lmdb_meta meta;
+    struct leat_error found;
     if (fstat(fd, &facts) != 0)
         return leat_fail(err, "cannot look at %s: %s", path, strerror(errno));
     if (!S_ISREG(facts.st_mode))
         return leat_fail(err, "%s is not a file: name another folder for the journal", path);
-
-    struct lmdb_meta metas[2];
-    uint64_t size = (uint64_t)facts.st_size;
-    if (!meta_read(fd, 0, &metas[0]))
-        return leat_fail(err,
-                         "%s (%" PRIu64
-                         " bytes) is not a Leat journal: name another folder for the "
-                         "journal, or, if it was one, %s",
-                         path, size, ADVICE);
-    if (metas[0].version != 1)
-        return leat_fail(
-            err,
-            "%s has LMDB format %u, this program reads format 1: open it with the program "
-            "that wrote it, or name another folder for the journal",
-            path, metas[0].version);
-    uint64_t page = metas[0].free.pad;
-    if (page < 512 || page > 65536 || (page & (page - 1)) != 0 ||
-        !meta_read(fd, (off_t)page, &metas[1]) || metas[1].version != 1 ||
-        metas[1].free.pad != page || !metas_agree(metas))
-        return leat_fail(err, "%s is damaged at its very start: %s", path, ADVICE);
-
-    const struct lmdb_meta *meta = &metas[metas[1].txnid > metas[0].txnid];
-    if (meta->last_page >= UINT64_MAX / 65536 - 1 || !tree_fits(&meta->free, meta) ||
-        !tree_fits(&meta->main, meta))
-        return leat_fail(err, "%s is damaged at its very start: %s", path, ADVICE);
-    /* LMDB itself may leave the last pages of a file unwritten; here they are there, because they
-     * were reserved before they were used. */
-    if (size < (meta->last_page + 1) * page)
-        return leat_fail(err,
-                         "%s is cut off: it has %" PRIu64
-                         " bytes, its last transaction needs %" PRIu64 ": %s",
-                         path, size, (meta->last_page + 1) * page, ADVICE);
-    *used = (meta->last_page + 1) * page;
+    enum lmdb_verdict verdict = lmdb_check_meta(fd, (uint64_t)facts.st_size, &meta, &found);
+    if (verdict == LMDB_GOOD)
+        verdict = lmdb_check_trees(fd, &meta, &found);
+    if (verdict != LMDB_GOOD)
+        return verdict_tell(path, verdict, &found, err);
+    *used = (meta.last_page + 1) * meta.free.pad;
     return true;
 }
 
 bool journal_file_open(struct journal_file *self, struct leat_error *err)
 {
-    char path[4096];
+    char path[PATH_BYTES];
     path_of(self, "journal.mdb", path);
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return leat_fail(err, "cannot open %s: %s", path, strerror(errno));
-    /* What lies behind the last page may be a hole (a file that was copied): not reserved yet. */
+    /* What lies behind the last used page may be a hole (in a file that was copied): it counts as
+     * not reserved. */
     bool fits = file_check(fd, path, &self->size, err);
     close(fd);
     if (!fits || !environment_open(self, path, err))
         return false;
 
-    MDB_stat facts;
-    int dead, code = mdb_env_stat(self->env, &facts);
-    if (code == 0) /* snapshots of tools that were killed would keep pages for ever */
-        code = mdb_reader_check(self->env, &dead);
+    int dead; /* snapshots of tools that were killed would keep pages for ever */
+    int code = mdb_reader_check(self->env, &dead);
     if (code != 0) {
         journal_file_close(self);
         return leat_fail(err, "cannot open %s: %s", path, mdb_strerror(code));
     }
-    self->page = facts.ms_psize;
-    self->wide = false;
     return true;
 }
 
@@ -287,8 +239,8 @@ static uint64_t bytes_used(const struct journal_file *self)
     return (facts.me_last_pgno + 1) * self->page;
 }
 
-/* Takes disk for the file up to `size`. Where a file system cannot, the size alone must do: then it
- * is the commit that finds the disk full, and is undone. */
+/* Takes disk for the file up to `size`. Where a file system cannot, the length alone must do: then
+ * it is the commit that finds the disk full, and is undone. */
 static int file_extend(int fd, uint64_t from, uint64_t size)
 {
     int code;
@@ -302,7 +254,7 @@ static int file_extend(int fd, uint64_t from, uint64_t size)
 
 bool journal_file_reserve(struct journal_file *self, uint64_t bytes, struct leat_error *err)
 {
-    uint64_t least = bytes_used(self) + bytes + self->reserve;
+    const uint64_t used = bytes_used(self), least = used + bytes + self->reserve;
     if (self->size >= least)
         return true;
     int fd = -1;
@@ -311,20 +263,61 @@ bool journal_file_reserve(struct journal_file *self, uint64_t bytes, struct leat
     int code = file_extend(fd, self->size, size);
     if (code != 0)
         code = file_extend(fd, self->size, size = least);
-    if (code != 0)
-        return leat_fail(err, "no room to grow %s/journal.mdb to %" PRIu64 " bytes: %s", self->dir,
-                         least, strerror(code));
-    self->size = size;
-    return true;
+    if (code == 0) {
+        self->size = size;
+        return true;
+    }
+    return leat_fail(err, "no room to grow %s/journal.mdb to %" PRIu64 " bytes: %s", self->dir,
+                     least, strerror(code));
+}
+
+/* Adds up a list of free pages (a count, then that many numbers, falling): all of them, and those
+ * in runs of at least `run`, in whole ones. */
+static void free_list_count(const MDB_val *list, uint64_t run, uint64_t *all, uint64_t *in_runs)
+{
+    const uint8_t *numbers = list->mv_data;
+    uint64_t count, before = 0, length = 0, number;
+    memcpy(&count, numbers, sizeof count);
+    for (uint64_t i = 1; i <= count && (i + 1) * sizeof number <= list->mv_size; i++) {
+        memcpy(&number, numbers + i * sizeof number, sizeof number);
+        length = number + 1 == before ? length + 1 : 1;
+        before = number;
+        *all += 1;
+        *in_runs += length % run == 0 ? run : 0;
+    }
+}
+
+bool journal_file_has_free(const struct journal_file *self, MDB_txn *snapshot, uint64_t bytes,
+                           uint64_t single)
+{
+    const uint64_t used = bytes_used(self), behind = self->size > used ? self->size - used : 0;
+    const uint64_t run = (single + 2 * self->page - 1) / self->page; /* with the head of a page */
+    uint64_t all = 0, in_runs = 0, freed_by;
+    MDB_cursor *cursor = NULL;
+    MDB_val key, list;
+    bool enough = false;
+    if (mdb_cursor_open(snapshot, 0, &cursor) != 0) /* LMDB's tree of free pages */
+        return false;
+    while (!enough && mdb_cursor_get(cursor, &key, &list, MDB_NEXT) == 0) {
+        memcpy(&freed_by, key.mv_data, sizeof freed_by);
+        if (freed_by >= mdb_txn_id(snapshot)) /* the next transaction may not use these yet */
+            break;
+        free_list_count(&list, run, &all, &in_runs);
+        enough =
+            in_runs * self->page >= bytes && all * self->page + behind >= bytes + self->reserve / 2;
+    }
+    mdb_cursor_close(cursor);
+    return enough;
 }
 
 bool journal_file_widen(struct journal_file *self, bool wide, struct leat_error *err)
 {
     if (self->wide == wide)
         return true;
+    const uint64_t used = bytes_used(self), map = self->map > used ? self->map : used;
     int dead;
     mdb_reader_check(self->env, &dead); /* perhaps it was only a dead tool's snapshot */
-    int code = mdb_env_set_mapsize(self->env, wide ? self->map_wide : self->map);
+    int code = mdb_env_set_mapsize(self->env, wide ? map + self->reserve : map);
     if (code != 0)
         return leat_fail(err, "cannot map %s/journal.mdb: %s", self->dir, mdb_strerror(code));
     self->wide = wide;

@@ -12,14 +12,13 @@
 
 struct journal_file {
     char dir[4000];
-    int lock;          /* holds the flock; -1: not locked */
-    MDB_env *env;      /* NULL: not open */
-    uint64_t page;     /* bytes of a page */
-    uint64_t size;     /* of journal.mdb, with what is reserved */
-    uint64_t reserve;  /* bytes kept free behind what is used */
-    uint64_t map;      /* size of the map while appending is allowed */
-    uint64_t map_wide; /* size of the map for deleting when `map` was full */
-    bool wide;         /* which of the two it has now */
+    int lock;         /* holds the flock; -1: not locked */
+    MDB_env *env;     /* NULL: not open */
+    uint64_t page;    /* bytes of a page */
+    uint64_t size;    /* bytes of journal.mdb that have their disk, used or reserved */
+    uint64_t reserve; /* bytes kept free behind what is used */
+    uint64_t map;     /* bytes that may be mapped while appending is allowed */
+    bool wide;        /* it is mapped for deleting only, with the reserve */
 };
 
 /* Makes the folder if its parent is there, and locks it; `self` is filled from scratch. On failure
@@ -37,14 +36,21 @@ bool journal_file_create(struct journal_file *self,
                          void *context, struct leat_error *err);
 
 /* Checks journal.mdb from outside (is it LMDB's, is it as long as its last transaction says) and
- * only then opens and maps it. Needs `map`, `map_wide` and `reserve` set. */
+ * only then opens and maps it. Needs `map` and `reserve` set. */
 bool journal_file_open(struct journal_file *self, struct leat_error *err);
 
 /* Makes sure that `bytes` and the reserve are on disk behind the last used page, so that a commit
  * does not find the disk full. False: the disk (or quota) is full, the reason in err. */
 bool journal_file_reserve(struct journal_file *self, uint64_t bytes, struct leat_error *err);
 
-/* Gives the map its wide or its usual size. No transaction may be active. */
+/* Whether pages that are free inside the file would do for `bytes` in values of up to `single`
+ * bytes, with half the reserve left for deleting: what a journal on a full disk lives on. Walks the
+ * lists of free pages until it has seen enough. `snapshot` is of the last transaction. */
+bool journal_file_has_free(const struct journal_file *self, MDB_txn *snapshot, uint64_t bytes,
+                           uint64_t single);
+
+/* Gives the map its wide size, which always has the reserve above what is used, or its usual one.
+ * No transaction may be active. False: the file may have no map now, and must be closed. */
 bool journal_file_widen(struct journal_file *self, bool wide, struct leat_error *err);
 
 /* Closes the environment, keeps the lock. */

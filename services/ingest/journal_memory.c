@@ -53,8 +53,7 @@ bool journal_memory_begin(void *unused, MDB_txn *txn, struct leat_error *err)
     return code == 0 || leat_fail(err, "cannot begin a journal: %s", mdb_strerror(code));
 }
 
-/* --- reading -----------------------------------------------------------------------------------
- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 static bool damaged(const struct journal *self, const char *what, struct leat_error *err)
 {
@@ -200,8 +199,7 @@ bool journal_memory_load(struct journal *self, struct leat_error *err)
     return good;
 }
 
-/* --- writing -----------------------------------------------------------------------------------
- */
+/* --- writing --------------------------------------------------------------------------------- */
 
 static enum journal_result kind_save(struct journal *self, const struct journal_kind *kind,
                                      struct leat_error *err)

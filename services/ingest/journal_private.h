@@ -82,8 +82,7 @@ struct journal_kind {
     uint64_t batches, bytes;
 };
 
-/* All that is remembered between calls: copied at journal_begin, put back when it comes to nothing.
- */
+/* All that is remembered between calls. */
 struct journal_memory {
     struct disk_state state;
     struct journal_kind kinds[JOURNAL_KINDS_MAX];
@@ -137,6 +136,9 @@ uint64_t journal_check(const void *record, size_t size, uint64_t seed);
 
 /* Bytes kept, as counted, and how many batches. */
 uint64_t journal_bytes(const struct journal_memory *memory, uint64_t *batches);
+
+/* Makes sure of disk for what the transaction has appended and for `cost` more. */
+bool journal_reserve(struct journal *self, uint64_t cost, struct leat_error *err);
 
 /* Whether the head of a stored batch is what was written; copies it out. */
 bool journal_head_read(const MDB_val *value, uint64_t seq, struct disk_batch *head);

@@ -63,8 +63,7 @@ int fdatasync(int fd)
     return (int)syscall(SYS_fdatasync, fd);
 }
 
-/* --- scaffolding -------------------------------------------------------------------------------
- */
+/* --- scaffolding ----------------------------------------------------------------------------- */
 
 struct bench {
     char root[64], dir[80], file[96];
@@ -94,6 +93,7 @@ static int bench_remove(void **state)
     char command[160];
     fault = (__typeof__(fault)){0};
     journal_close(&bench->journal);
+    umount2(bench->root, MNT_DETACH); /* of the tests that mount there */
     snprintf(command, sizeof command, "rm -rf %s", bench->root);
     int code = system(command);
     free(bench);
@@ -265,8 +265,7 @@ static off_t file_size(const char *path)
     return facts.st_size;
 }
 
-/* --- keeping -----------------------------------------------------------------------------------
- */
+/* --- keeping --------------------------------------------------------------------------------- */
 
 static void a_reopened_journal_has_everything_and_goes_on(void **state)
 {
@@ -423,8 +422,7 @@ static void dispatch_sees_only_what_is_synced(void **state)
     assert_int_equal(stream(bench, "text", NULL, NULL), 1);
 }
 
-/* --- versions and seqs ---------------------------------------------------------------------------
- */
+/* --- versions and seqs ----------------------------------------------------------------------- */
 
 static void versions_never_repeat_when_the_clock_steps_back(void **state)
 {
@@ -493,8 +491,7 @@ static void seqs_pass_2_32_in_order(void **state)
     assert_int_equal(stream(bench, "text", NULL, NULL), 6);
 }
 
-/* --- full ----------------------------------------------------------------------------------------
- */
+/* --- full ------------------------------------------------------------------------------------ */
 
 static void a_full_journal_refuses_and_takes_again_after_acks(void **state)
 {
@@ -555,12 +552,7 @@ static void a_full_map_undoes_the_transaction_and_deleting_still_works(void **st
     bench_open(bench);
     for (int i = 0; i < 32; i++)
         append_alone(bench, "text", 65536);
-    snprintf(bench->err.text, sizeof bench->err.text, "-");
     bench->journal->file.map = 3 << 20;
-    bench->journal->file.map_wide = 4 << 20;
-    backlog_read(bench->journal, "text", 0, &(struct backlog_batch){0}, NULL);
-    begin(bench);
-    journal_abort(bench->journal);
     assert_int_equal(mdb_env_set_mapsize(bench->journal->file.env, 3 << 20), 0);
 
     struct journal_totals before = journal_totals(bench->journal);
@@ -592,6 +584,27 @@ static void a_full_map_undoes_the_transaction_and_deleting_still_works(void **st
         commit(bench);
     }
     assert_int_equal(stream(bench, "text", NULL, NULL), 16);
+}
+
+static void a_journal_above_lowered_limits_can_be_emptied(void **state)
+{
+    struct bench *bench = *state;
+    struct journal_given given;
+    bench_open(bench);
+    for (int i = 0; i < 200; i++)
+        append_alone(bench, "text", 65536);
+    bench->limits.max_bytes = 1 << 20;
+    bench->limits.largest_batch = 65536;
+    bench_reopen(bench);
+    begin(bench);
+    assert_int_equal(append_at(bench, "text", 1, 1, 1, &given), JOURNAL_FULL);
+    commit(bench);
+    for (uint64_t seq = 1; seq <= 200; seq++) {
+        begin(bench);
+        assert_true(ack(bench, "text", seq));
+        commit(bench);
+    }
+    append_alone(bench, "text", 65536);
 }
 
 static void file_fill(const char *path)
@@ -648,7 +661,37 @@ static void a_full_disk_is_told_and_acks_are_still_taken(void **state)
     append_alone(bench, "text", 65536);
     assert_int_equal(stream(bench, "text", NULL, NULL), 1);
     journal_close(&bench->journal);
-    assert_int_equal(umount2(bench->root, MNT_DETACH), 0);
+}
+
+/* Nobody else has to make room: what acks free inside the file is used again. */
+static void a_journal_that_filled_its_disk_goes_on_in_what_acks_free(void **state)
+{
+    struct bench *bench = *state;
+    struct journal_given given;
+    enum journal_result result = JOURNAL_OK;
+    uint64_t oldest = 1, next = 1;
+    if (mount("tmpfs", bench->root, "tmpfs", 0, "size=24m") != 0) {
+        print_message("skipped: no small file system to fill (mount: %s)\n", strerror(errno));
+        skip();
+    }
+    bench_open(bench);
+    for (int turn = 0; turn < 2000; turn++) {
+        begin(bench);
+        for (int i = 0; i < 4; i++) {
+            size_t size = turn % 3 ? 65536 : (size_t)(rand() % 20000 + 1);
+            if ((result = append_at(bench, "text", size, 1, 1, &given)) != JOURNAL_OK)
+                break;
+            next++;
+        }
+        if (result != JOURNAL_OK)
+            assert_int_equal(result, JOURNAL_NO_DISK);
+        for (int i = 0; i < 5 && result != JOURNAL_OK && oldest < next; i++)
+            assert_true(ack(bench, "text", oldest++));
+        commit(bench);
+    }
+    assert_true(next > 5000); /* 15 times what the disk holds */
+    assert_int_equal(stream(bench, "text", NULL, NULL), next - oldest);
+    journal_close(&bench->journal);
 }
 
 /* A limit on the size of files is a disk that is full, for whoever may not mount one. */
@@ -895,6 +938,78 @@ static void a_damaged_batch_is_told_set_aside_and_never_dispatched(void **state)
     bench_reopen(bench);
     assert_int_equal(journal_totals(bench->journal).damaged, 2);
     assert_int_equal(journal_totals(bench->journal).batches, 1);
+}
+
+/* Everything that a reader and a writer do, in a process that may die of it. */
+static void exercise(struct bench *bench)
+{
+    struct backlog_batch batch;
+    struct journal_acked acked;
+    struct journal_given given;
+    enum backlog_result result;
+    bench->journal = journal_open(bench->dir, &bench->limits, &bench->err);
+    if (!bench->journal)
+        _exit(strstr(bench->err.text, "damaged") || strstr(bench->err.text, "journal") ? 1 : 2);
+    uint64_t at = 0, damaged = 0;
+    while ((result = backlog_next(bench->journal, "text", at, &batch, &bench->err)) !=
+           BACKLOG_END) {
+        if (result == BACKLOG_FAILED || batch.seq <= at)
+            _exit(3);
+        at = batch.seq;
+        items_fill(scratch, batch.size, at);
+        if (result == BACKLOG_BATCH && memcmp(batch.items, scratch, batch.size) != 0)
+            _exit(4); /* dispatched what was never sent */
+        damaged += result == BACKLOG_DAMAGED;
+    }
+    if (damaged > 1 || !journal_begin(bench->journal, &bench->err))
+        _exit(5);
+    for (uint64_t seq = 1; seq <= at; seq++)
+        if (journal_ack(bench->journal, "text", seq, 1, 0, &acked, &bench->err) != JOURNAL_OK)
+            _exit(6);
+    if (append_at(bench, "text", 30000, 1, 1, &given) != JOURNAL_OK ||
+        journal_commit(bench->journal, &bench->err) != JOURNAL_OK)
+        _exit(7);
+    _exit(0);
+}
+
+static void any_flipped_bit_is_refused_or_told_or_harmless(void **state)
+{
+    struct bench *bench = *state;
+    enum { BYTES = 300000, FLIPS = 400 };
+    char *whole = malloc(BYTES);
+    int refusals = 0, status;
+    bench_open(bench);
+    begin(bench);
+    uint64_t number = hello(bench, "a").number;
+    for (uint64_t seq = 1; seq <= 300; seq++)
+        take(bench, number, seq, "yes");
+    append(bench, "text", 20000);
+    commit(bench);
+    begin(bench);
+    for (uint64_t seq = 2; seq < 300; seq += 3)
+        ack(bench, "text", seq);
+    commit(bench);
+    journal_close(&bench->journal);
+    int fd = open(bench->file, O_RDWR);
+    assert_int_equal(pread(fd, whole, BYTES, 0), BYTES);
+    srand(3);
+    for (int i = 0; i < FLIPS; i++) {
+        /* half of them where heads of pages and lists of nodes are */
+        off_t at = i % 2 ? rand() % BYTES : rand() % (BYTES / 4096) * 4096 + rand() % 48;
+        char flipped = (char)(whole[at] ^ 1 << rand() % 8);
+        assert_int_equal(pwrite(fd, whole, BYTES, 0), BYTES);
+        assert_int_equal(pwrite(fd, &flipped, 1, at), 1);
+        pid_t child = fork();
+        if (child == 0)
+            exercise(bench);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
+            fail_msg("a bit flipped at %ld ends in status %d", (long)at, status);
+        refusals += WEXITSTATUS(status);
+    }
+    close(fd);
+    free(whole);
+    assert_true(refusals > 0);
 }
 
 static void newer_format(struct disk_state *disk)
@@ -1324,7 +1439,9 @@ int main(void)
         PROMISE(a_full_journal_refuses_and_takes_again_after_acks),
         PROMISE(the_first_batch_of_an_empty_journal_is_never_too_large),
         PROMISE(a_full_map_undoes_the_transaction_and_deleting_still_works),
+        PROMISE(a_journal_above_lowered_limits_can_be_emptied),
         PROMISE(a_full_disk_is_told_and_acks_are_still_taken),
+        PROMISE(a_journal_that_filled_its_disk_goes_on_in_what_acks_free),
         PROMISE(a_file_that_may_not_grow_is_told_like_a_full_disk),
         PROMISE(a_commit_that_fails_undoes_everything_and_the_next_one_works),
         PROMISE(a_queue_does_not_grow_beyond_what_it_keeps),
@@ -1332,6 +1449,7 @@ int main(void)
         PROMISE(two_opens_are_refused),
         PROMISE(a_file_that_was_cut_off_is_refused_and_left_alone),
         PROMISE(a_damaged_batch_is_told_set_aside_and_never_dispatched),
+        PROMISE(any_flipped_bit_is_refused_or_told_or_harmless),
         PROMISE(a_state_that_is_not_right_is_refused),
         PROMISE(what_is_not_a_journal_is_refused_and_left_alone),
         PROMISE(limits_that_cannot_be_are_refused),
