@@ -227,6 +227,16 @@ static bool fold_mapped(const json_t *map, struct card_label *label, struct leat
     return true;
 }
 
+/* A name that is no label is most likely a label misspelt. */
+static bool has_no_others(json_t *map, const struct card *card, struct leat_error *err)
+{
+    for (void *at = json_object_iter(map); at; at = json_object_iter_next(map, at))
+        if (card_find(card, json_object_iter_key(at)) < 0)
+            return leat_fail(err, "%s: expected a name that is among the labels",
+                             json_object_iter_key(at));
+    return true;
+}
+
 static bool fold_by_map(const char *path, struct card *card, struct leat_error *err)
 {
     json_error_t where;
@@ -238,11 +248,7 @@ static bool fold_by_map(const char *path, struct card *card, struct leat_error *
         good = leat_fail(err, "expected an object, one key a label");
     for (unsigned i = 0; good && i < card->label_count; i++)
         good = fold_mapped(map, &card->labels[i], err);
-    const char *name;
-    json_t *entry;
-    if (good)
-        json_object_foreach(map, name, entry) if (good && card_find(card, name) < 0) good =
-            leat_fail(err, "%s: expected a name that is among the labels", name);
+    good = good && has_no_others(map, card, err);
     json_decref(map);
     return good ? true : leat_fail_in(err, "label map %s", path);
 }

@@ -17,7 +17,8 @@
 enum {
     GRAM_LONGEST = 5,
     FOLD_MOST = 4, /* code points that one character folds to (3 in Unicode 15) */
-    SLOTS_LEAST = 64
+    SLOTS_LEAST = 64,
+    CUT_BACK = 256 /* how far before the end of reading a space is looked for */
 };
 
 /* Counts rows: open addressing over slots that hold 1 + the place in items. Rows are hashes
@@ -120,14 +121,12 @@ static void fill_ascii(uint32_t ascii[128])
 bool features_check(const struct features_shape *shape, struct leat_error *err)
 {
     for (int f = 0; f < FEATURES_FAMILIES; f++)
-        if (shape->bits[f] < FEATURES_BITS_LEAST || shape->bits[f] > FEATURES_BITS_MOST) {
+        if (shape->bits[f] < FEATURES_BITS_LEAST || shape->bits[f] > FEATURES_BITS_MOST)
             return leat_fail(err, "a feature table of 2^%u rows: expected 2^%d to 2^%d",
                              shape->bits[f], FEATURES_BITS_LEAST, FEATURES_BITS_MOST);
-        }
-    if (shape->read_bytes < FEATURES_READ_LEAST || shape->read_bytes > FEATURES_READ_MOST) {
+    if (shape->read_bytes < FEATURES_READ_LEAST || shape->read_bytes > FEATURES_READ_MOST)
         return leat_fail(err, "a model that reads %zu bytes of a text: expected %d to %d",
                          shape->read_bytes, FEATURES_READ_LEAST, FEATURES_READ_MOST);
-    }
     return true;
 }
 
@@ -166,11 +165,13 @@ void features_close(struct features **self)
     *self = NULL;
 }
 
+/* How much of the text is read; see features_extract. */
 static size_t cut(const char *text, size_t size, size_t read_bytes)
 {
     if (size <= read_bytes)
         return size;
-    for (size_t n = read_bytes; n > 0; n--)
+    size_t least = read_bytes > CUT_BACK ? read_bytes - CUT_BACK : 0;
+    for (size_t n = read_bytes; n > least; n--)
         if ((unsigned char)text[n] <= ' ' || (unsigned char)text[n - 1] <= ' ')
             return n;
     size_t n = read_bytes;

@@ -56,9 +56,9 @@ struct features;
 struct features *features_open(const struct features_shape *shape, struct leat_error *err);
 void features_close(struct features **self);
 
-/* Reads `text`. A text longer than read_bytes is cut after the last whitespace within them, or,
- * when there is none, at the last character boundary. Returns how many bytes were read: fewer than
- * `size` means it was cut. The lists are valid until the next call. */
+/* Reads `text`. A text longer than read_bytes is cut between words, or, when there is no whitespace
+ * in the last 256 of them (some scripts have none), between characters. Returns how many bytes were
+ * read: fewer than `size` means it was cut. The lists are valid until the next call. */
 size_t features_extract(struct features *self, const char *text, size_t size,
                         struct features_list list[FEATURES_FAMILIES]);
 

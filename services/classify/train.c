@@ -166,9 +166,11 @@ static float probability(struct tuning_line line, float score)
     return (float)(1 / (1 + exp(-(line.slope * (double)score + line.offset))));
 }
 
-/* Calibrates every output, and finds the labels' thresholds. */
+/* Calibrates every output: held-out scores become probabilities. Finds the labels' thresholds. */
 static bool tune(struct train *t, struct leat_error *err)
 {
+    float threshold[CARD_LABELS_MOST];
+    uint8_t group[CARD_LABELS_MOST];
     for (size_t output = 0; output < t->outputs; output++) {
         float *score = t->held_out + output * t->data.count;
         struct tuning_scores scores = {score, t->bits, UINT64_C(1) << output, t->data.count};
@@ -177,12 +179,19 @@ static bool tune(struct train *t, struct leat_error *err)
             float cut;
             if (!tuning_threshold(&scores, &cut, err))
                 return false;
-            double p = (double)probability(t->lines[output], cut);
-            p = rint(fmin(fmax(p, THRESHOLD_LEAST), 1 - THRESHOLD_LEAST) * 1e6) / 1e6;
-            t->card.labels[output].threshold = (float)p;
+            threshold[output] = probability(t->lines[output], cut);
+            group[output] = t->card.labels[output].emotion;
         }
         for (size_t i = 0; i < t->data.count; i++)
             score[i] = probability(t->lines[output], score[i]);
+    }
+    const struct tuning_groups groups = {t->held_out,         t->bits,      t->data.count, group,
+                                         t->card.label_count, EMOTION_COUNT};
+    if (!tuning_refine(&groups, threshold, err))
+        return false;
+    for (unsigned l = 0; l < t->card.label_count; l++) {
+        double p = fmin(fmax((double)threshold[l], THRESHOLD_LEAST), 1 - THRESHOLD_LEAST);
+        t->card.labels[l].threshold = (float)(rint(p * 1e6) / 1e6);
     }
     return true;
 }

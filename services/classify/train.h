@@ -1,20 +1,18 @@
 /* Trains a linear model: labelled texts in, model file and card out.
  *
- *   1. Texts become vectors (vectors.h), the same integers that scoring computes.
+ *   1. Texts become vectors (vectors.h), of the same integers that scoring computes.
  *   2. Each label gets an L2-regularised logistic regression by liblinear, with class weights
- *      (n / (2 n_class)) ^ balance. Columns are scaled before by how much they tell of
- *      the label (logistic.h), and the scale is multiplied into the weights after. The sentiment
- * head is three more: has a positive label, has a negative one, has neither.
- *   3. The training texts are split in `folds`, and each part is scored by regressions that did not
- * see it. On those scores, honest and many, each label's probability is calibrated (Platt) and its
- * threshold is chosen (tuning.h).
- *   4. Calibration is multiplied into weights and bias, weights are rounded to 8 bits, one scale
- *      a label and table.
- *   5. The finished file is loaded and measured on the dev texts; without them the card gives the
- * quality of step 3.
+ *      (n / (2 n_class)) ^ balance and columns scaled by what they tell of the label (contrast.h).
+ *      The sentiment head is three more, not balanced: has a positive label, has a negative one,
+ *      has neither.
+ *   3. The texts are split in `folds`, and each part is scored by regressions that did not see it.
+ *      On these scores, honest and many, each output is calibrated and each label's threshold is
+ *      chosen (tuning.h). A dev set is a tenth as large, and so much less sure for rare labels.
+ *   4. Scales and calibration are multiplied into the weights, which are rounded to 8 bits.
+ *   5. The finished file is loaded and measured on the dev texts; without them, the card has what
+ *      step 3 says.
  *
- * Deterministic: the same input gives the same files, byte for byte, on the same machine and
- * libraries. */
+ * Deterministic: the same input gives the same files, whatever the number of threads. */
 #ifndef LEAT_CLASSIFY_TRAIN_H
 #define LEAT_CLASSIFY_TRAIN_H
 

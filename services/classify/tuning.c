@@ -170,6 +170,111 @@ bool tuning_threshold(const struct tuning_scores *scores, float *threshold, stru
     return good ? true : leat_fail(err, "out of memory for tuning");
 }
 
+/* Thresholds that are tried for a label: what it is, times GRID_STEP to the power of -GRID_REACH to
+ * GRID_REACH, which is half to double. */
+enum { REFINE_ROUNDS = 2, GRID_REACH = 14, GRID = 2 * GRID_REACH + 1 };
+#define GRID_STEP      1.05f
+#define THRESHOLD_MOST 0.95f
+
+/* Texts in which a label of the group other than `label` is said, or is there. */
+static void mark_others(const struct tuning_groups *self, const float *threshold, unsigned label,
+                        uint8_t *said, uint64_t *mask)
+{
+    for (size_t i = 0; i < self->texts; i++)
+        said[i] = 0;
+    *mask = 0;
+    for (unsigned l = 0; l < self->labels; l++) {
+        if (self->group[l] != self->group[label])
+            continue;
+        *mask |= UINT64_C(1) << l;
+        const float *probability = self->probability + l * self->texts;
+        for (size_t i = 0; l != label && i < self->texts; i++)
+            said[i] |= probability[i] >= threshold[l];
+    }
+}
+
+/* Counts the decisions of the label and of its group at every threshold of the grid (rising). Slot
+ * k of `at` gets the texts that reach threshold k and not the next; the sums from the top follow.
+ */
+static void count_grid(const struct tuning_groups *self, const float grid[GRID], unsigned label,
+                       const uint8_t *said, uint64_t mask, struct tuning_counts of_label[GRID],
+                       struct tuning_counts of_group[GRID])
+{
+    const float *probability = self->probability + label * self->texts;
+    size_t label_there = 0, group_there = 0;
+    struct tuning_counts others = {0};
+    for (int k = 0; k < GRID; k++)
+        of_label[k] = of_group[k] = (struct tuning_counts){0};
+    for (size_t i = 0; i < self->texts; i++) {
+        bool there = self->bits[i] >> label & 1;
+        bool group = (self->bits[i] & mask) != 0;
+        label_there += there;
+        group_there += group;
+        others.said += said[i];
+        others.hit += said[i] && group;
+        int k = GRID - 1;
+        while (k >= 0 && probability[i] < grid[k])
+            k--;
+        if (k < 0)
+            continue;
+        of_label[k].said++;
+        of_label[k].hit += there;
+        of_group[k].said += !said[i];
+        of_group[k].hit += !said[i] && group;
+    }
+    for (int k = GRID - 2; k >= 0; k--) {
+        of_label[k].said += of_label[k + 1].said;
+        of_label[k].hit += of_label[k + 1].hit;
+        of_group[k].said += of_group[k + 1].said;
+        of_group[k].hit += of_group[k + 1].hit;
+    }
+    for (int k = 0; k < GRID; k++) {
+        of_label[k].there = label_there;
+        of_group[k].there = group_there;
+        of_group[k].said += others.said;
+        of_group[k].hit += others.hit;
+    }
+}
+
+static double worth(const struct tuning_groups *self, const struct tuning_counts *of_label,
+                    const struct tuning_counts *of_group)
+{
+    return tuning_f1(of_label) / self->labels + tuning_f1(of_group) / self->groups;
+}
+
+static void refine_label(const struct tuning_groups *self, float *threshold, unsigned label,
+                         uint8_t *said)
+{
+    uint64_t mask;
+    mark_others(self, threshold, label, said, &mask);
+    if (mask == UINT64_C(1) << label)
+        return;
+    float grid[GRID];
+    grid[0] = threshold[label] / powf(GRID_STEP, GRID_REACH);
+    for (int k = 1; k < GRID; k++)
+        grid[k] = k == GRID_REACH ? threshold[label] : grid[k - 1] * GRID_STEP;
+    struct tuning_counts of_label[GRID], of_group[GRID];
+    count_grid(self, grid, label, said, mask, of_label, of_group);
+    int best = GRID_REACH; /* what is as good as it is moves nothing */
+    for (int k = 0; k < GRID; k++)
+        if (grid[k] <= THRESHOLD_MOST &&
+            worth(self, &of_label[k], &of_group[k]) > worth(self, &of_label[best], &of_group[best]))
+            best = k;
+    threshold[label] = grid[best];
+}
+
+bool tuning_refine(const struct tuning_groups *self, float *threshold, struct leat_error *err)
+{
+    uint8_t *said = malloc(self->texts);
+    if (!said)
+        return leat_fail(err, "out of memory for tuning");
+    for (int round = 0; round < REFINE_ROUNDS; round++)
+        for (unsigned label = 0; label < self->labels; label++)
+            refine_label(self, threshold, label, said);
+    free(said);
+    return true;
+}
+
 static double share(size_t part, size_t whole)
 {
     return whole ? (double)part / (double)whole : 0;

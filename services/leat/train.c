@@ -60,8 +60,7 @@ static const struct manual_section train_sections[] = {
      "43 000 short texts with 28 labels take some five minutes and 1.2 GB of memory on two cores; "
      "with "
      "2^16 rows the model is 4.2 MB."},
-    {"To use the model",
-     "  leat run --set classify.model=NAME.model --set classify.card=NAME.json"},
+    {"To use the model", "  leat run --set classify.model=NAME.model"},
     {"Exit status", "  0  model and card are written\n"
                     "  1  they could not be\n"
                     "  2  the command line is wrong"},
@@ -197,7 +196,7 @@ static void show_label(const struct render *to, const struct card_label *label)
 {
     char count[32];
     render_line(to, render_span(label->name), 16, true);
-    fprintf(to->out, " %8s  %5.3f  %9.3f %6.3f ", render_count(label->texts, count),
+    fprintf(to->out, "  %8s  %9.3f  %9.3f  %6.3f  ", render_count(label->texts, count),
             (double)label->threshold, (double)label->precision, (double)label->recall);
     render_print(to, RENDER_BOLD, "%5.3f", (double)label->f1);
     fputc('\n', to->out);
@@ -214,8 +213,8 @@ static bool show_result(const struct train_options *train, struct leat_error *er
     struct render to;
     render_init(&to, stdout);
     char count[32], bytes[32];
-    render_print(&to, RENDER_BOLD, "%-16s %8s  %5s  %9s %6s %5s\n", "label", "texts", "from",
-                 "precision", "recall", "F1");
+    render_print(&to, RENDER_BOLD, "%-16s  %8s  %9s  %9s  %6s  %5s\n", "label", "texts",
+                 "threshold", "precision", "recall", "F1");
     for (unsigned l = 0; l < card.label_count; l++)
         show_label(&to, &card.labels[l]);
     printf("\nMeasured on %s texts: %s.\n", render_count(card.quality.texts, count),

@@ -173,6 +173,21 @@ static void a_long_word_is_cut_between_characters(void **state)
     }
 }
 
+static void a_space_far_from_the_end_does_not_cut_there(void **state)
+{
+    (void)state;
+    struct features_shape wide = {.bits = {10, 10}, .read_bytes = 1000};
+    struct features *features = features_open(&wide, NULL);
+    struct features_list list[FEATURES_FAMILIES];
+    char text[2000];
+    memset(text, 'a', sizeof text);
+    text[1] = ' ';
+    assert_int_equal(features_extract(features, text, sizeof text, list), 1000);
+    text[900] = ' ';
+    assert_int_equal(features_extract(features, text, sizeof text, list), 901);
+    features_close(&features);
+}
+
 static void the_first_text_does_not_show_in_the_second(void **state)
 {
     (void)state;
@@ -258,6 +273,7 @@ int main(void)
         cmocka_unit_test(nothing_gives_nothing),
         cmocka_unit_test(a_long_text_is_cut_between_words),
         cmocka_unit_test(a_long_word_is_cut_between_characters),
+        cmocka_unit_test(a_space_far_from_the_end_does_not_cut_there),
         cmocka_unit_test(the_first_text_does_not_show_in_the_second),
         cmocka_unit_test(any_bytes_are_taken),
         cmocka_unit_test(rows_use_the_whole_table),

@@ -367,6 +367,28 @@ static void the_threshold_parts_what_can_be_parted(void **state)
     assert_true(threshold > 148 && threshold < 152);
 }
 
+/* The second label's threshold is too low, for itself and for its group; the others are right. */
+static void thresholds_are_refined_for_labels_and_groups(void **state)
+{
+    (void)state;
+    enum { TEXTS = 100 };
+    float p[3 * TEXTS];
+    uint64_t bits[TEXTS];
+    for (int i = 0; i < TEXTS; i++) {
+        bits[i] = i < 20 ? 1 : i < 30 ? 2 : 4;
+        p[i] = i < 20 ? 0.5f : 0.1f;
+        p[TEXTS + i] = i >= 20 && i < 30 ? 0.5f : i < 60 ? 0.3f : 0.1f;
+        p[2 * TEXTS + i] = i < 30 ? 0.2f : 0.8f;
+    }
+    const uint8_t group[] = {0, 0, 1};
+    float threshold[] = {0.3f, 0.25f, 0.5f};
+    const struct tuning_groups groups = {p, bits, TEXTS, group, 3, 2};
+    assert_true(tuning_refine(&groups, threshold, NULL));
+    assert_true(threshold[0] == 0.3f);
+    assert_true(threshold[1] > 0.3f && threshold[1] <= 0.5f);
+    assert_true(threshold[2] == 0.5f);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -406,6 +428,7 @@ int main(void)
         cmocka_unit_test(calibration_finds_the_line_that_made_the_data),
         cmocka_unit_test(calibration_stays_finite_at_the_edges),
         cmocka_unit_test(the_threshold_parts_what_can_be_parted),
+        cmocka_unit_test(thresholds_are_refined_for_labels_and_groups),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
