@@ -146,7 +146,7 @@ static bool read_welcome(struct channel *self, const struct leat_message *m, str
     if (!self->met) {
         self->window.seq = m->held + 1;
         self->highest = m->held;
-        tally_begin(&self->tally, m->held);
+        tally_begin(&self->tally, m);
     } else if (m->held > self->highest) {
         return leat_fail(err, "%s: another client of the name %s has sent meanwhile", address,
                          self->common->client);
@@ -237,6 +237,12 @@ static void read_busy(struct channel *self, const struct leat_message *m)
 {
     int64_t pause = m->retry_ms < RETRY_MAX_MS ? (int64_t)m->retry_ms : RETRY_MAX_MS;
     uint64_t next = self->window.seq + self->window.next;
+    if (m->seq == 0) { /* that was the hello */
+        self->hello_due = true;
+        self->pause_until = channel_now_ms() + pause;
+    }
+    if (!self->in)
+        return;
     if (m->seq < self->window.seq)
         return;
     if (m->seq >= next) { /* gone back already; this is one that was behind */
@@ -285,8 +291,7 @@ static bool read_answer(struct channel *self, const struct leat_message *m, stru
         read_ack(self, m);
         return true;
     case LEAT_BUSY:
-        if (self->in)
-            read_busy(self, m);
+        read_busy(self, m);
         return true;
     case LEAT_GAP:
         if (self->in)
@@ -418,6 +423,7 @@ static void begin_again(struct channel *self)
 {
     self->in = false;
     self->hello_due = true;
+    self->pause_until = 0;
     self->quiet_since = channel_now_ms();
     window_rewind(&self->window, 0);
 }
@@ -459,11 +465,12 @@ bool channel_work(struct channel *self, struct leat_error *err)
         return false;
     if (self->open && now - self->opened_ms >= self->common->linger_ms)
         complete(self);
-    if (self->hello_due)
+    bool paused = now < self->pause_until;
+    if (self->hello_due && !paused)
         say_hello(self, now);
     if (!self->in)
         return true;
-    if (now >= self->pause_until && !put_sends(self, now, err))
+    if (!paused && !put_sends(self, now, err))
         return false;
     ask_done(self, now);
     return true;
@@ -482,7 +489,7 @@ int64_t channel_due_ms(const struct channel *self)
     int64_t now = channel_now_ms(), due = -1;
     const struct window *w = &self->window;
     sooner(&due, ASK_MS); /* the link wants to be watched, whatever else */
-    if (self->in && w->next < w->count && self->pause_until > now)
+    if ((self->hello_due || w->next < w->count) && self->pause_until > now)
         sooner(&due, self->pause_until - now);
     if (self->open && self->opened_ms + self->common->linger_ms > now)
         sooner(&due, self->opened_ms + self->common->linger_ms - now);

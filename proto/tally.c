@@ -1,19 +1,15 @@
 #include "proto/tally.h"
 
-void tally_begin(struct tally *self, uint64_t held)
+void tally_begin(struct tally *self, const struct leat_message *welcome)
 {
-    *self = (struct tally){.first = held};
+    *self = (struct tally){.committed_base = welcome->committed, .dead_base = welcome->dead};
+    tally_read(self, welcome);
 }
 
 void tally_read(struct tally *self, const struct leat_message *done)
 {
     if (done->through < self->through)
         return; /* an older one, overtaken */
-    if (done->through <= self->first) {
-        /* Counts may only have grown by what is not ours. */
-        self->committed_base += done->committed - self->committed;
-        self->dead_base += done->dead - self->dead;
-    }
     self->through = done->through;
     self->committed = done->committed;
     self->dead = done->dead;
@@ -30,7 +26,6 @@ void tally_roll_back(struct tally *self, uint64_t answered, const struct leat_me
     self->committed = welcome->committed;
     self->dead = welcome->dead;
     self->through = welcome->through;
-    self->first = welcome->held;
 }
 
 uint64_t tally_committed(const struct tally *self)

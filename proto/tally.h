@@ -9,17 +9,15 @@
 
 struct tally {
     uint64_t through; /* every send up to this seq is done */
-    uint64_t first;   /* sends up to this seq are not ours */
     uint64_t committed, dead;
-    uint64_t committed_base, dead_base; /* of the above: not ours */
+    uint64_t committed_base, dead_base; /* of these: before the channel was opened */
     uint64_t lost;                      /* sends that were accepted and are missing */
 };
 
-/* The first welcome: what ingest holds already was sent by an earlier client of the name. */
-void tally_begin(struct tally *self, uint64_t held);
+/* The first welcome: what is counted there is not ours. */
+void tally_begin(struct tally *self, const struct leat_message *welcome);
 
-/* Takes a done (or the fields of a welcome). Counts of an earlier client's sends are taken off as
- * long as they are done before any of ours. */
+/* Takes a done, or the fields of a welcome. */
 void tally_read(struct tally *self, const struct leat_message *done);
 
 /* Ingest welcomes with less than it had answered for (`answered`): its journal is an older one, or

@@ -34,6 +34,7 @@ struct fake {
     uint64_t dead_each;   /* record n is dead in the end if n % dead_each == 5; 0: none */
     bool pushes_done;     /* tells done with every ack; else only when asked */
     uint64_t slow;        /* nothing is done until it was asked so often */
+    uint64_t busy_hellos; /* so many hellos are answered busy */
 
     /* what goes wrong, once each, at the send of that seq; 0: never */
     uint64_t drop_seq;             /* it vanishes */
@@ -182,6 +183,12 @@ static void fake_hello(struct fake *self, const uint8_t *peer, size_t size)
     self->silent = false;
     if (self->refuses) {
         leat_message_error(&frame, self->refuses, "go away");
+        fake_say(self, peer, size, &frame);
+        return;
+    }
+    if (self->busy_hellos > 0) {
+        self->busy_hellos--;
+        leat_message_busy(&frame, 0, 30);
         fake_say(self, peer, size, &frame);
         return;
     }

@@ -333,6 +333,15 @@ static void busy_is_waited_out(void **state)
     assert_true(f->fake->sends <= f->fake->held + 64 + 3);
 }
 
+static void a_hello_that_comes_too_soon_is_said_again(void **state)
+{
+    struct fixture *f = *state;
+    f->fake->busy_hellos = 3;
+    f->options.connect_ms = 2500; /* sooner than silence would have it said again */
+    send_and_check(f, 100);
+    assert_int_equal(f->fake->hellos, 4);
+}
+
 static void kept_answers_come_again_after_a_restart(void **state)
 {
     struct fixture *f = *state;
@@ -567,6 +576,7 @@ int main(void)
         WITH_FIXTURE(a_key_goes_to_the_same_of_several),
         WITH_FIXTURE(a_send_that_vanishes_is_sent_again),
         WITH_FIXTURE(busy_is_waited_out),
+        WITH_FIXTURE(a_hello_that_comes_too_soon_is_said_again),
         WITH_FIXTURE(kept_answers_come_again_after_a_restart),
         WITH_FIXTURE(forgotten_answers_count_as_taken),
         WITH_FIXTURE(an_older_journal_is_told_and_the_rest_goes_on),
