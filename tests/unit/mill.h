@@ -47,6 +47,8 @@ static void mill_grind(struct mill *self, struct leat_batch *batch, uint32_t i)
         raise(SIGKILL);
     if (strcmp(text, "exit") == 0)
         _exit(7);
+    if (strcmp(text, "hang") == 0)
+        leat_log(LEAT_INFO, "mill", "hanging");
     while (strcmp(text, "hang") == 0)
         pause();
     if (strncmp(text, "once:", 5) == 0)
