@@ -1,0 +1,18 @@
+#include "services/ingest/ingest.h"
+#include "services/routes.h"
+#include "services/tables.h"
+
+static const struct leat_service *const services[] = {&ingest_service, NULL};
+
+static const struct leat_program program = {
+    .name = "leat-ingest",
+    .version = LEAT_VERSION,
+    .services = services,
+    .routes = &leat_routes,
+    .tables = leat_tables,
+};
+
+int main(int argc, char **argv)
+{
+    return leat_main(argc, argv, &program);
+}
