@@ -1,0 +1,397 @@
+/* The dispatch window, with a clock that the tests turn by hand. */
+#include "services/ingest/flights.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MS = 1000, SECOND = 1000 * 1000, KB = 1024 };
+
+/* Flights as they are, and the clock. */
+struct sky {
+    struct flights *flights;
+    int64_t now;
+    uint64_t next; /* seq to send next */
+    size_t resent; /* copies sent again, probes included */
+    size_t probes;
+    uint64_t last; /* seq that was sent again last */
+};
+
+static int setup(void **state)
+{
+    struct sky *sky = calloc(1, sizeof *sky);
+    sky->flights = flights_new(1024 * KB, 32 * 1024 * KB);
+    sky->now = 1000 * SECOND;
+    sky->next = 1;
+    *state = sky;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct sky *sky = *state;
+    flights_destroy(&sky->flights);
+    free(sky);
+    return 0;
+}
+
+static void send_one(struct sky *sky, size_t bytes)
+{
+    flights_sent(sky->flights, sky->next++, bytes, sky->now);
+}
+
+/* Sends again all that is due, as dispatch does. */
+static void judge(struct sky *sky)
+{
+    struct flights_due due;
+    while (flights_due(sky->flights, sky->now, &due)) {
+        assert_int_equal(flights_resent(sky->flights, due.seq, sky->now), due.attempt);
+        sky->resent++;
+        sky->probes += due.probe;
+        sky->last = due.seq;
+    }
+}
+
+/* Lets time pass with the loop turning every 50 ms. */
+static void pass(struct sky *sky, int64_t us)
+{
+    for (int64_t left = us; left > 0; left -= 50 * MS) {
+        sky->now += left < 50 * MS ? left : 50 * MS;
+        judge(sky);
+    }
+}
+
+static void ack(struct sky *sky, uint64_t seq, uint32_t attempt)
+{
+    assert_true(flights_acked(sky->flights, seq, attempt, sky->now));
+}
+
+/* A settled round trip of 20 ms. */
+static void settle(struct sky *sky)
+{
+    for (int i = 0; i < 200; i++) {
+        send_one(sky, 64 * KB);
+        pass(sky, 20 * MS);
+        ack(sky, sky->next - 1, 1);
+    }
+    assert_int_equal(sky->resent, 0);
+}
+
+static void nothing_is_sent_again_while_all_comes_back(void **state)
+{
+    struct sky *sky = *state;
+    settle(sky);
+    assert_int_equal(flights_batches(sky->flights), 0);
+    assert_int_equal(flights_bytes(sky->flights), 0);
+    pass(sky, 3600ll * SECOND / 10);
+    assert_int_equal(sky->resent, 0);
+}
+
+static void an_outage_causes_no_storm(void **state)
+{
+    struct sky *sky = *state;
+    settle(sky);
+    uint64_t oldest = sky->next;
+    for (int i = 0; i < 300; i++)
+        send_one(sky, 64 * KB);
+    pass(sky, 600ll * SECOND);
+    /* Ten minutes: pauses of 1, 2, 4, 8, 16 and then 30 s. */
+    assert_int_equal(sky->resent, sky->probes);
+    assert_in_range(sky->probes, 20, 26);
+    assert_int_equal(sky->last, oldest);
+}
+
+static void probe_pauses_grow(void **state)
+{
+    struct sky *sky = *state;
+    int64_t at[5], began = sky->now;
+    send_one(sky, KB);
+    for (size_t n = 0; n < 5;) {
+        pass(sky, 50 * MS);
+        if (sky->probes > n)
+            at[n++] = sky->now;
+    }
+    /* Nothing has ever come back: 10 s, doubled, and never more than 30 s. */
+    assert_in_range(at[0] - began, 10 * SECOND, 10 * SECOND + 100 * MS);
+    assert_in_range(at[1] - at[0], 20 * SECOND, 20 * SECOND + 100 * MS);
+    for (int n = 2; n < 5; n++)
+        assert_in_range(at[n] - at[n - 1], 30 * SECOND, 30 * SECOND + 100 * MS);
+}
+
+static void what_was_only_slow_is_not_sent_again_when_an_outage_ends(void **state)
+{
+    struct sky *sky = *state;
+    settle(sky);
+    uint64_t first = sky->next;
+    for (int i = 0; i < 100; i++)
+        send_one(sky, 64 * KB);
+    pass(sky, 60ll * SECOND);
+    size_t probes = sky->probes;
+    assert_true(probes > 0);
+    /* They come back in their order, the first copy of the probed one too. */
+    for (uint64_t seq = first; seq < first + 100; seq++) {
+        ack(sky, seq, 1);
+        pass(sky, 10 * MS);
+    }
+    assert_int_equal(sky->resent, probes);
+    assert_int_equal(flights_batches(sky->flights), 0);
+}
+
+static void a_probe_that_comes_back_brings_the_lost_ones(void **state)
+{
+    struct sky *sky = *state;
+    settle(sky);
+    uint64_t first = sky->next;
+    for (int i = 0; i < 100; i++)
+        send_one(sky, 64 * KB);
+    pass(sky, 60ll * SECOND);
+    /* Everything was lost; the latest probe is the first to arrive anywhere. */
+    size_t probes = sky->probes;
+    ack(sky, first, (uint32_t)probes + 1);
+    pass(sky, 20ll * SECOND);
+    assert_int_equal(sky->resent, probes + 99);
+    for (uint64_t seq = first + 1; seq < first + 100; seq++)
+        ack(sky, seq, 2);
+    assert_int_equal(flights_batches(sky->flights), 0);
+}
+
+static void a_lost_batch_is_sent_again_after_later_ones_came_back(void **state)
+{
+    struct sky *sky = *state;
+    settle(sky);
+    uint64_t lost = sky->next;
+    for (int i = 0; i < 10; i++)
+        send_one(sky, 64 * KB);
+    pass(sky, 20 * MS);
+    for (uint64_t seq = lost + 1; seq < lost + 10; seq++)
+        ack(sky, seq, 1);
+    pass(sky, 900 * MS);
+    assert_int_equal(sky->resent, 0);
+    pass(sky, 200 * MS);
+    assert_int_equal(sky->resent, 1);
+    assert_int_equal(sky->last, lost);
+    ack(sky, lost, 2);
+    assert_false(flights_acked(sky->flights, lost, 1, sky->now));
+}
+
+static void the_last_batch_waits_for_a_probe_as_nothing_came_later(void **state)
+{
+    struct sky *sky = *state;
+    settle(sky);
+    send_one(sky, KB);
+    pass(sky, 1500 * MS);
+    assert_int_equal(sky->probes, 1);
+    assert_int_equal(sky->resent, 1);
+}
+
+static void a_batch_lost_again_and_again_waits_longer_each_time(void **state)
+{
+    struct sky *sky = *state;
+    settle(sky);
+    uint64_t lost = sky->next;
+    int64_t pause[6], last = sky->now;
+    send_one(sky, KB);
+    for (size_t n = 0; n < 6;) {
+        send_one(sky, KB);
+        pass(sky, 20 * MS);
+        ack(sky, sky->next - 1, 1);
+        if (sky->resent > n) {
+            pause[n++] = sky->now - last;
+            last = sky->now;
+            assert_int_equal(sky->last, lost);
+        }
+    }
+    assert_in_range(pause[0], 1000 * MS, 1100 * MS);
+    assert_in_range(pause[1], 2000 * MS, 2100 * MS);
+    assert_in_range(pause[2], 4000 * MS, 4100 * MS);
+    assert_in_range(pause[3], 8000 * MS, 8100 * MS);
+    /* At most 8 s above the estimate. */
+    assert_in_range(pause[4], 9000 * MS, 9100 * MS);
+    assert_in_range(pause[5], 9000 * MS, 9100 * MS);
+}
+
+static void an_ack_that_comes_twice_counts_once(void **state)
+{
+    struct sky *sky = *state;
+    send_one(sky, 64 * KB);
+    send_one(sky, 64 * KB);
+    ack(sky, 1, 1);
+    assert_false(flights_acked(sky->flights, 1, 1, sky->now));
+    assert_false(flights_acked(sky->flights, 77, 1, sky->now));
+    assert_int_equal(flights_batches(sky->flights), 1);
+    assert_int_equal(flights_bytes(sky->flights), 64 * KB);
+}
+
+static void a_stop_of_the_process_itself_sends_nothing_again(void **state)
+{
+    struct sky *sky = *state;
+    settle(sky);
+    uint64_t first = sky->next;
+    for (int i = 0; i < 50; i++)
+        send_one(sky, 64 * KB);
+    pass(sky, 20 * MS);
+    for (uint64_t seq = first + 40; seq < first + 50; seq++)
+        ack(sky, seq, 1);
+    /* Stopped for a minute. The first look comes before the sockets have shown their acks. */
+    sky->now += 60ll * SECOND;
+    judge(sky);
+    assert_int_equal(sky->resent, 0);
+    pass(sky, 100 * MS);
+    for (uint64_t seq = first; seq < first + 40; seq++)
+        ack(sky, seq, 1);
+    pass(sky, 10ll * SECOND);
+    assert_int_equal(sky->resent, 0);
+}
+
+static void the_window_begins_small_and_opens_with_the_rate(void **state)
+{
+    struct sky *sky = *state;
+    assert_int_equal(flights_size(sky->flights), 1024 * KB);
+    while (flights_open(sky->flights, 1))
+        send_one(sky, 64 * KB);
+    assert_int_equal(flights_batches(sky->flights), 16);
+    /* 64 KB every 10 ms are 6.4 MB a second: 12.8 MB in two. */
+    uint64_t oldest = 1;
+    for (int i = 0; i < 400; i++) {
+        pass(sky, 10 * MS);
+        ack(sky, oldest++, 1);
+        while (flights_open(sky->flights, 1))
+            send_one(sky, 64 * KB);
+    }
+    assert_in_range(flights_size(sky->flights), 12000 * KB, 13000 * KB);
+    assert_in_range(flights_bytes(sky->flights), 12000 * KB, 13100 * KB);
+}
+
+static void a_slow_store_closes_the_window_to_two_seconds_of_its_rate(void **state)
+{
+    struct sky *sky = *state;
+    uint64_t oldest = 1;
+    /* One batch of 64 KB every half second. */
+    for (int i = 0; i < 100; i++) {
+        while (flights_open(sky->flights, 1))
+            send_one(sky, 64 * KB);
+        pass(sky, 500 * MS);
+        ack(sky, oldest++, 1);
+    }
+    assert_in_range(flights_batches(sky->flights), 3, 5);
+    assert_int_equal(sky->resent, sky->probes);
+}
+
+static void the_window_has_a_limit(void **state)
+{
+    struct sky *sky = *state;
+    uint64_t oldest = 1;
+    for (int i = 0; i < 1000; i++) {
+        while (flights_open(sky->flights, 1))
+            send_one(sky, 1024 * KB);
+        pass(sky, 1 * MS);
+        ack(sky, oldest++, 1);
+    }
+    assert_int_equal(flights_size(sky->flights), 32 * 1024 * KB);
+    assert_in_range(flights_bytes(sky->flights), 31 * 1024 * KB, 33 * 1024 * KB);
+}
+
+static void every_instance_may_have_a_batch_whatever_its_size(void **state)
+{
+    struct sky *sky = *state;
+    for (int i = 0; i < 3; i++) {
+        assert_true(flights_open(sky->flights, 3));
+        send_one(sky, 64 * 1024 * KB);
+    }
+    assert_false(flights_open(sky->flights, 3));
+    assert_true(flights_open(sky->flights, 4));
+}
+
+static void idle_time_does_not_close_the_window(void **state)
+{
+    struct sky *sky = *state;
+    uint64_t oldest = 1;
+    for (int i = 0; i < 400; i++) {
+        while (flights_open(sky->flights, 1))
+            send_one(sky, 64 * KB);
+        pass(sky, 10 * MS);
+        ack(sky, oldest++, 1);
+    }
+    size_t size = flights_size(sky->flights);
+    while (oldest < sky->next)
+        ack(sky, oldest++, 1);
+    pass(sky, 60ll * SECOND);
+    send_one(sky, 64 * KB);
+    assert_true(flights_size(sky->flights) >= size);
+}
+
+static void what_is_forgotten_is_not_sent_again(void **state)
+{
+    struct sky *sky = *state;
+    settle(sky);
+    send_one(sky, KB);
+    flights_forget(sky->flights, sky->next - 1);
+    flights_forget(sky->flights, 12345);
+    pass(sky, 100ll * SECOND);
+    assert_int_equal(sky->resent, 0);
+}
+
+static void many_in_flight_come_back_in_any_order(void **state)
+{
+    struct sky *sky = *state;
+    enum { MANY = 20000 };
+    for (int i = 0; i < MANY; i++)
+        send_one(sky, 100);
+    assert_int_equal(flights_batches(sky->flights), MANY);
+    /* 7919 is prime to 20000: every seq once, in a scattered order. */
+    for (uint64_t i = 0; i < MANY; i++)
+        ack(sky, 1 + i * 7919 % MANY, 1);
+    assert_int_equal(flights_batches(sky->flights), 0);
+    assert_int_equal(flights_bytes(sky->flights), 0);
+}
+
+static void the_estimate_follows_rfc_6298(void **state)
+{
+    (void)state;
+    struct rtt rtt = {0};
+    assert_int_equal(rtt_timeout(&rtt), 10 * SECOND);
+    rtt_sample(&rtt, 2 * SECOND);
+    assert_int_equal(rtt.smoothed, 2 * SECOND);
+    assert_int_equal(rtt.variation, 1 * SECOND);
+    assert_int_equal(rtt_timeout(&rtt), 6 * SECOND);
+    rtt_sample(&rtt, 4 * SECOND);
+    assert_int_equal(rtt.variation, 1250 * MS);
+    assert_int_equal(rtt.smoothed, 2250 * MS);
+    assert_int_equal(rtt_timeout_of(&rtt, 1), 7250 * MS);
+    assert_int_equal(rtt_timeout_of(&rtt, 2), 14500 * MS);
+    assert_int_equal(rtt_timeout_of(&rtt, 3), 15250 * MS);
+    assert_int_equal(rtt_timeout_of(&rtt, 4000000000u), 15250 * MS);
+    for (int i = 0; i < 200; i++)
+        rtt_sample(&rtt, 5 * MS);
+    assert_int_equal(rtt_timeout(&rtt), 1 * SECOND);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(nothing_is_sent_again_while_all_comes_back),
+        TEST(an_outage_causes_no_storm),
+        TEST(probe_pauses_grow),
+        TEST(what_was_only_slow_is_not_sent_again_when_an_outage_ends),
+        TEST(a_probe_that_comes_back_brings_the_lost_ones),
+        TEST(a_lost_batch_is_sent_again_after_later_ones_came_back),
+        TEST(the_last_batch_waits_for_a_probe_as_nothing_came_later),
+        TEST(a_batch_lost_again_and_again_waits_longer_each_time),
+        TEST(an_ack_that_comes_twice_counts_once),
+        TEST(a_stop_of_the_process_itself_sends_nothing_again),
+        TEST(the_window_begins_small_and_opens_with_the_rate),
+        TEST(a_slow_store_closes_the_window_to_two_seconds_of_its_rate),
+        TEST(the_window_has_a_limit),
+        TEST(every_instance_may_have_a_batch_whatever_its_size),
+        TEST(idle_time_does_not_close_the_window),
+        TEST(what_is_forgotten_is_not_sent_again),
+        TEST(many_in_flight_come_back_in_any_order),
+        TEST(the_estimate_follows_rfc_6298),
+    };
+    return cmocka_run_group_tests_name("flights", tests, NULL, NULL);
+}
