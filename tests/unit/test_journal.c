@@ -35,7 +35,13 @@ static struct {
     int flush; /* errno for fdatasync */
 } fault;
 
-ssize_t pwrite(int fd, const void *bytes, size_t size, off_t at)
+/* The labels are what LMDB was linked to, whatever this program's size of off_t makes of the names.
+ */
+ssize_t failing_pwrite(int fd, const void *bytes, size_t size, off_t at) __asm__("pwrite");
+ssize_t failing_writev(int fd, const struct iovec *parts, int count) __asm__("writev");
+int failing_fdatasync(int fd) __asm__("fdatasync");
+
+ssize_t failing_pwrite(int fd, const void *bytes, size_t size, off_t at)
 {
     bool meta = size < 512 && at < 65536;
     if (meta ? fault.meta : fault.data) {
@@ -45,7 +51,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t at)
     return syscall(SYS_pwrite64, fd, bytes, size, at);
 }
 
-ssize_t writev(int fd, const struct iovec *parts, int count)
+ssize_t failing_writev(int fd, const struct iovec *parts, int count)
 {
     if (fault.data) {
         errno = fault.data;
@@ -54,7 +60,7 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
     return syscall(SYS_writev, fd, parts, count);
 }
 
-int fdatasync(int fd)
+int failing_fdatasync(int fd)
 {
     if (fault.flush) {
         errno = fault.flush;
