@@ -200,11 +200,24 @@ static uint64_t hash(const void *key, size_t size)
     return h;
 }
 
+/* What is no record would have the whole send refused, and the client with it. */
+static bool check_record(const void *record, size_t size, struct leat_error *err)
+{
+    struct leat_span in = {record, size};
+    size_t whole = leat_wire_scan_within(in, LEAT_MAX_RECORD_DEPTH, err);
+    if (whole == 0)
+        return leat_fail_in(err, "not a record");
+    return whole == size ||
+           leat_fail(err, "not a record: %zu bytes too many after its end", size - whole);
+}
+
 bool leat_send(struct leat_client *self, const char *kind, const void *key, size_t key_size,
                const void *record, size_t record_size, struct leat_error *err)
 {
     struct channel *channel =
         self->channels[self->n_channels > 1 ? hash(key, key_size) % self->n_channels : 0];
+    if (!check_record(record, record_size, err))
+        return false;
     for (;;) {
         if (self->failed)
             return fail(self, err);

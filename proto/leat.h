@@ -66,9 +66,10 @@ enum leat_until { LEAT_UNTIL_ACCEPTED, LEAT_UNTIL_COMMITTED };
 struct leat_client *leat_connect(const struct leat_options *options, struct leat_error *err);
 
 /* Takes one record: a packed msgpack map, copied. `key` (the text's id, the series' name) chooses
- * among several endpoints. Blocks while credit or the unanswered limit is used up. Returns false
- * only when nothing can be sent any more (fenced by a second client of this name, record larger
- * than a send may be, kind unknown to the endpoint); then the record was not taken. */
+ * among several endpoints. Blocks while credit or the unanswered limit is used up. False: it was
+ * not taken, because it is no msgpack object or nests deeper than 15, is larger than a send may be,
+ * or is of a kind that the endpoint does not know; others may still be sent. Or because nothing can
+ * be sent any more (fenced, refused): then leat_poll is false as well. */
 bool leat_send(struct leat_client *self, const char *kind, const void *key, size_t key_size,
                const void *record, size_t record_size, struct leat_error *err);
 

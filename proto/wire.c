@@ -93,7 +93,7 @@ static size_t broken_at(struct leat_span in, size_t at, struct leat_error *err)
     return 0;
 }
 
-size_t leat_wire_scan(struct leat_span in, struct leat_error *err)
+size_t leat_wire_scan_within(struct leat_span in, unsigned most, struct leat_error *err)
 {
     uint64_t
         outer[LEAT_WIRE_MAX_DEPTH]; /* values still to come in the containers around this one */
@@ -116,9 +116,8 @@ size_t leat_wire_scan(struct leat_span in, struct leat_error *err)
                 return broken_at(in, at, err);
             at += e.size;
             if (is_map(b) || is_array(b)) {
-                if (depth == LEAT_WIRE_MAX_DEPTH) {
-                    leat_fail(err, "nested deeper than %d at offset %zu", LEAT_WIRE_MAX_DEPTH,
-                              at - e.size);
+                if (depth == most) {
+                    leat_fail(err, "nested deeper than %u at offset %zu", most, at - e.size);
                     return 0;
                 }
                 /* Every value takes a byte at least, so a count is believed only as far as bytes
@@ -141,6 +140,11 @@ size_t leat_wire_scan(struct leat_span in, struct leat_error *err)
             left = outer[--depth];
         }
     }
+}
+
+size_t leat_wire_scan(struct leat_span in, struct leat_error *err)
+{
+    return leat_wire_scan_within(in, LEAT_WIRE_MAX_DEPTH, err);
 }
 
 bool leat_walk_open(struct leat_walk *self, struct leat_span in, struct leat_error *err)

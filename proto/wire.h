@@ -15,10 +15,11 @@
 enum {
     LEAT_WIRE_VERSION = 1,    /* major version of every frame; another one is refused */
     LEAT_WIRE_MAX_DEPTH = 16, /* arrays and maps inside each other */
-    LEAT_MAX_CLIENT_ID = 128, /* bytes of a client's name */
-    LEAT_MAX_KIND = 32,       /* bytes of the name of a kind of record */
-    LEAT_MAX_STAGE = 32,      /* bytes of the name of a stage */
-    LEAT_ID_SIZE = 16,        /* bytes of an origin and of a run */
+    LEAT_MAX_RECORD_DEPTH = LEAT_WIRE_MAX_DEPTH - 1, /* a record is inside the array of records */
+    LEAT_MAX_CLIENT_ID = 128,                        /* bytes of a client's name */
+    LEAT_MAX_KIND = 32,                              /* bytes of the name of a kind of record */
+    LEAT_MAX_STAGE = 32,                             /* bytes of the name of a stage */
+    LEAT_ID_SIZE = 16,                               /* bytes of an origin and of a run */
 };
 
 /* Bytes that belong to somebody else. */
@@ -31,6 +32,10 @@ struct leat_span {
  * whole object, when it nests deeper than LEAT_WIRE_MAX_DEPTH, or when a count promises more than
  * the bytes can hold (then `err` says which, with the offset). */
 size_t leat_wire_scan(struct leat_span in, struct leat_error *err);
+
+/* The same with another bound of depth, at most LEAT_WIRE_MAX_DEPTH: for what will be put inside
+ * something else. */
+size_t leat_wire_scan_within(struct leat_span in, unsigned depth, struct leat_error *err);
 
 /* A walk over the pairs of a packed map, one pass and no memory: for hot paths that need to know
  * where values are, not what they are made of.

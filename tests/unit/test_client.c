@@ -486,6 +486,31 @@ static void a_record_too_large_is_refused_and_others_pass(void **state)
     assert_exact(f);
 }
 
+static void what_is_no_record_is_refused_and_others_pass(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t deep[64];
+    start(f);
+    send_records(f, 10);
+    memset(deep, 0x91, sizeof deep);
+    deep[LEAT_MAX_RECORD_DEPTH] = 0x05;
+    assert_true(leat_send(f->client, "text", "", 0, deep, LEAT_MAX_RECORD_DEPTH + 1, &f->err));
+    assert_false(leat_send(f->client, "text", "", 0, deep, sizeof deep, &f->err));
+    deep[LEAT_MAX_RECORD_DEPTH] = 0x90;
+    assert_false(leat_send(f->client, "text", "", 0, deep, LEAT_MAX_RECORD_DEPTH + 1, &f->err));
+    assert_non_null(strstr(f->err.text, "deeper than 15"));
+    assert_false(leat_send(f->client, "text", "", 0, "", 0, &f->err));
+    assert_false(leat_send(f->client, "text", "", 0, "\x81", 1, &f->err));
+    assert_false(leat_send(f->client, "text", "", 0, "\x80\x80", 2, &f->err));
+    must(f, leat_poll(f->client, 0, &f->err));
+    flush(f, LEAT_UNTIL_ACCEPTED);
+    struct leat_progress p;
+    leat_progress(f->client, &p);
+    assert_int_equal(p.sent, 11);
+    assert_int_equal(p.accepted, 11);
+    fake_stop(f->fake);
+}
+
 static void an_unknown_kind_is_refused_and_others_pass(void **state)
 {
     struct fixture *f = *state;
@@ -586,6 +611,7 @@ int main(void)
         WITH_FIXTURE(sends_of_another_of_the_name_are_noticed),
         WITH_FIXTURE(an_answer_without_meaning_is_a_clear_failure),
         WITH_FIXTURE(a_record_too_large_is_refused_and_others_pass),
+        WITH_FIXTURE(what_is_no_record_is_refused_and_others_pass),
         WITH_FIXTURE(an_unknown_kind_is_refused_and_others_pass),
         WITH_FIXTURE(another_version_is_refused),
         WITH_FIXTURE(an_error_at_hello_is_told),
