@@ -90,9 +90,9 @@ static bool read_input(struct train *t, struct leat_error *err)
             t->card.labels[l].texts += (unsigned)(t->data.items[i].labels >> l & 1);
     for (unsigned l = 0; l < t->card.label_count; l++)
         if (t->card.labels[l].texts < o->folds)
-            return leat_fail(err, "%s: the label %s has %u texts: expected at least one a fold, %u",
-                             o->data_path, t->card.labels[l].name, t->card.labels[l].texts,
-                             o->folds);
+            return leat_fail(
+                err, "%s: texts with the label %s: expected at least %u, one a fold, found %u",
+                o->data_path, t->card.labels[l].name, o->folds, t->card.labels[l].texts);
     return true;
 }
 

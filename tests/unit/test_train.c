@@ -180,7 +180,8 @@ static void a_broken_line_is_named(void **state)
         {"good\t0\nbad \xff\t1\n", "line 2: expected a text in UTF-8"},
         {"", "expected at least one line"},
         {"good\t0", "expected at least 3 texts"},
-        {"a\t0\nb\t1\nc\t0\n", "the label joy has 2 texts"},
+        {"a\t0\nb\t1\nc\t0\n",
+         "texts with the label joy: expected at least 3, one a fold, found 2"},
     };
     put_input();
     struct train_options options = small();
