@@ -1,12 +1,16 @@
 #include "services/classify/classify.h"
-#include "services/flows/flow.h"
-#include "services/runtime/service.h"
+#include "services/routes.h"
 #include "services/tables.h"
 
 static const struct leat_service *const services[] = {&classify_service, NULL};
 
 static const struct leat_program program = {
-    .name = "leat-classify", .version = LEAT_VERSION, .services = services, .tables = leat_tables};
+    .name = "leat-classify",
+    .version = LEAT_VERSION,
+    .services = services,
+    .routes = &leat_routes,
+    .tables = leat_tables,
+};
 
 int main(int argc, char **argv)
 {

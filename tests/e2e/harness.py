@@ -21,7 +21,7 @@ import urllib.request
 import psycopg2
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("LEAT_BUILD", ROOT / "build")).resolve()
+BUILD = pathlib.Path(os.environ.get("TEST_BUILD", ROOT / "build")).resolve()
 BIN = BUILD / "bin"
 EXAMPLES = BUILD / "examples"
 SAMPLE = ROOT / "tests" / "data" / "sample"
@@ -321,6 +321,9 @@ class Cluster:
         return self.postgres.query(sql, *parameters)
 
     def close(self):
+        for program in self.programs.values():
+            if program.process.poll() is None:
+                program.process.send_signal(signal.SIGCONT)
         for stage in ("ingest", *self.STAGES):
             for key, program in self.programs.items():
                 if key[0] == stage and program.process.poll() is None:
@@ -341,9 +344,9 @@ def leat(*arguments, input=None, check=False, environment=None, timeout=300):
     return done
 
 
-def send(endpoint, *files, options=(), check=True, input=None):
-    """`leat send --json` until committed; the object that it prints last."""
-    done = leat("send", "--to", endpoint, "--kind", "text", "--wait", "committed", "--json", *options,
+def send(endpoint, *files, wait="committed", options=(), check=True, input=None):
+    """`leat send --json`; the object that it prints last."""
+    done = leat("send", "--to", endpoint, "--kind", "text", "--wait", wait, "--json", *options,
                 *files, input=input, check=check)
     lines = done.stdout.strip().splitlines()
     assert lines, done.stderr

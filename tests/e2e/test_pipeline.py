@@ -130,7 +130,7 @@ def finish(sender, seconds=180):
     return json.loads(out.strip().splitlines()[-1])
 
 
-LOAD = 20000 // harness.PATIENCE
+LOAD = 60000 // harness.PATIENCE
 
 
 def some_rows(cluster, n=1):
@@ -182,7 +182,7 @@ def test_postgresql_may_crash(folder, own_postgres, redis):
 
 def test_a_drained_run_leaves_nothing_and_goes_on_later(embedded, folder):
     path = harness.texts_file(folder / "a.ndjson", range(2000))
-    harness.send(embedded.endpoint, path, options=["--wait", "accepted"])
+    harness.send(embedded.endpoint, path, wait="accepted")
     assert embedded.program.stop() in (0, 3)
     embedded.start()
     harness.until("all are in the store", lambda: len(ids(embedded)) == 2000)
@@ -193,7 +193,7 @@ def test_a_backlog_waits_in_the_journal_in_flat_memory(cluster, folder):
     n = 60000 // harness.PATIENCE
     cluster["persist"].process.send_signal(signal.SIGSTOP)
     path = harness.texts_file(folder / "load.ndjson", range(n))
-    told = harness.send(cluster.endpoint, path, options=["--wait", "accepted"])
+    told = harness.send(cluster.endpoint, path, wait="accepted")
     assert told["accepted"] == n
     if harness.PATIENCE == 1:
         for program in cluster.programs.values():
@@ -262,7 +262,7 @@ def test_a_full_journal_makes_clients_wait_and_loses_nothing(make_cluster, folde
     n = 30000 // harness.PATIENCE
     path = harness.texts_file(folder / "load.ndjson", range(n), "filler " * 20 + "{i}")
     sender = send_in_background(cluster, path)
-    harness.until("ingest says busy", lambda: (cluster["ingest"].metric("leat_ingest_busy_total") or 0) > 0)
+    harness.until("ingest says busy", lambda: (cluster["ingest"].metric("leat_ingest_sends_busy_total") or 0) > 0)
     cluster["persist"].process.send_signal(signal.SIGCONT)
     assert finish(sender)["committed"] == n
     assert cluster.query("SELECT count(*), count(DISTINCT id) FROM texts") == [(n, n)]
