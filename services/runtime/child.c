@@ -38,6 +38,7 @@ struct leat_child {
     int64_t busy_us; /* since when it is opening, or working on the oldest job */
     int64_t timeout_us;
     bool opened_once;
+    bool says_ready;  /* what the stage in this child last said */
     char reason[512]; /* why the last one could not open its stage */
     struct job jobs[JOBS];
     int first, n;
@@ -71,6 +72,7 @@ static bool child_start(struct leat_child *self, struct leat_error *err)
     child_pipe_put(&self->pipe, CHILD_SETTINGS,
                    (struct leat_span){(const uint8_t *)dump, strlen(dump)}, dump);
     self->state = CHILD_OPENING;
+    self->says_ready = true;
     self->busy_us = leat_monotonic_us();
     return true;
 }
@@ -132,7 +134,8 @@ static void child_opened(struct leat_child *self)
     self->state = CHILD_UP;
     self->pause_us = 0;
     self->opened_once = true;
-    self->events.ready(self->events.owner, true, NULL);
+    if (self->says_ready)
+        self->events.ready(self->events.owner, true, NULL);
 }
 
 /* It says itself why it ends; its end is then no news. */
@@ -167,7 +170,8 @@ static void child_told_ready(struct leat_child *self, struct leat_span payload)
     size_t size = payload.size - 1 < sizeof reason ? payload.size - 1 : sizeof reason - 1;
     memcpy(reason, payload.data + 1, size);
     reason[size] = '\0';
-    self->events.ready(self->events.owner, payload.data[0] != 0, reason);
+    self->says_ready = payload.data[0] != 0;
+    self->events.ready(self->events.owner, self->says_ready, reason);
 }
 
 /* False when no more can be read from this child: it has been closed. */

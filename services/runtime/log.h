@@ -33,9 +33,11 @@ struct leat_log_field {
     ((struct leat_log_field){.key = (k), .type = LEAT_FIELD_INT, .integer = (int64_t)(v)})
 #define LEAT_F(k, v) ((struct leat_log_field){.key = (k), .type = LEAT_FIELD_REAL, .real = (v)})
 
+/* The first field is a stand-in, so that there may be none. */
 #define leat_log(level, stage, event, ...)                                                         \
     leat_log_fields((level), (stage), (event),                                                     \
-                    (const struct leat_log_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = NULL}})
+                    (const struct leat_log_field[]){LEAT_I("", 0), ##__VA_ARGS__, {.key = NULL}} + \
+                        1)
 
 void leat_log_fields(enum leat_log_level level, const char *stage, const char *event,
                      const struct leat_log_field *fields);

@@ -25,12 +25,14 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 #include <zmq.h>
 
 enum {
     SERVICES_MAX = 16,
     STOP_GRACE_US = 5000000, /* after `stop`, until the process leaves without its threads */
+    TERM_S = 15,
     STARTING_TURN_MS = 50,
     TURN_MS = 1000,
 };
@@ -375,13 +377,34 @@ static bool process_open(struct process *self, struct leat_error *err)
     return true;
 }
 
+static void *term_run(void *zmq)
+{
+    zmq_ctx_term(zmq);
+    return NULL;
+}
+
+/* Waits for what lingers, which is bounded everywhere; but a socket that somebody forgot to close
+ * must not keep a process that has done its work. */
+static void process_term_zmq(struct process *self)
+{
+    pthread_t thread;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += TERM_S;
+    if (!self->zmq || pthread_create(&thread, NULL, term_run, self->zmq) != 0)
+        return;
+    if (pthread_timedjoin_np(thread, NULL, &until) != 0) {
+        leat_log(LEAT_ERR, process_name(self), "sockets_left_open");
+        _exit((int)self->status);
+    }
+}
+
 static void process_close(struct process *self)
 {
     leat_http_close(&self->http);
     for (int i = 0; i < self->n; i++)
         unit_free(&self->units[i]);
-    if (self->zmq)
-        zmq_ctx_term(self->zmq); /* waits for what lingers, which is bounded everywhere */
+    process_term_zmq(self);
     leat_metrics_destroy(&self->metrics);
     leat_settings_destroy(&self->settings);
     if (self->signals >= 0)

@@ -23,7 +23,7 @@ void process_gauges_open(struct process_gauges *self, struct leat_metrics *metri
     self->resident =
         leat_metrics_add(metrics, LEAT_GAUGE, LEAT_UNIT_COUNT, "process_resident_memory_bytes", "",
                          "Resident memory of the process, without its children.");
-    for (int i = 0; program->services[i] && i < PROCESS_GAUGES_SERVICES; i++) {
+    for (int i = 0; i < PROCESS_GAUGES_SERVICES && program->services[i]; i++) {
         snprintf(labels, sizeof labels, "stage=\"%s\"", program->services[i]->name);
         self->ready[i] = leat_metrics_add(metrics, LEAT_GAUGE, LEAT_UNIT_COUNT, "leat_ready",
                                           labels, "1 when the service is ready, else 0.");

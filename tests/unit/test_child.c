@@ -38,6 +38,8 @@ static int yard_setup(void **state)
         .program = &mill_program,
     };
     leat_log_set_level(LEAT_ERR + 1);
+    assert_true(
+        leat_settings_assign(self->host.settings, "log.level=error", LEAT_FROM_PROGRAM, NULL));
     *state = self;
     return 0;
 }

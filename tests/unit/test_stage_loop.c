@@ -48,6 +48,8 @@ static int site_setup(void **state)
     };
     self->in = leat_socket_output(self->zmq, NULL);
     leat_log_set_level(LEAT_ERR + 1);
+    assert_true(
+        leat_settings_assign(self->host.settings, "log.level=error", LEAT_FROM_PROGRAM, NULL));
     *state = self;
     return 0;
 }
