@@ -80,6 +80,7 @@ static void close_db(struct sqlite *self)
     self->db = NULL;
 }
 
+/* A folder that is not there will not come; space on a disk may. */
 static bool take_lock(struct sqlite *self, bool *permanent, struct leat_error *err)
 {
     char path[4096];
@@ -87,13 +88,14 @@ static bool take_lock(struct sqlite *self, bool *permanent, struct leat_error *e
         return true;
     snprintf(path, sizeof path, "%s-lock", self->path);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0)
+    if (fd < 0) {
+        *permanent = errno != ENOSPC && errno != EDQUOT && errno != EMFILE && errno != ENFILE;
         return leat_fail(err, "%s: %s", path, strerror(errno));
+    }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         *permanent = errno == EWOULDBLOCK;
         leat_fail(err, "%s: %s", path,
-                  errno == EWOULDBLOCK ? "another process writes to this database"
-                                       : strerror(errno));
+                  *permanent ? "another process writes to this database" : strerror(errno));
         close(fd);
         return false;
     }
