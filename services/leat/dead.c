@@ -14,7 +14,7 @@ static const struct manual_option dead_options[] = {
     {"--kind", "KIND", "Only those of this kind of record."},
     {"--id", "ID", "Only those of the record with this id."},
     {"--limit", "N", "list: show at most N, oldest first. 0: all. Default: 20."},
-    {"--all", NULL, "replay: all of them."},
+    {"--all", NULL, "show and replay: all of them."},
     {"--to", "ENDPOINT[,ENDPOINT]",
      "replay: where to send, as for 'leat send'. Default: tcp://127.0.0.1:5550."},
     {"--timeout", "SECONDS",
@@ -40,12 +40,11 @@ static const struct manual_section dead_sections[] = {
      "A replayed record keeps its version, so it never overwrites what came later. Its dead letter "
      "goes in the same transaction that stores it; when it fails again, the dead letter stays, "
      "with the new reason."},
-    {"Exit status",
-     "  0    done; replay: all of them are stored now (or there were none)\n"
-     "  1    no dead letter matches (show), not all were stored (replay), or the store\n"
-     "       cannot be read\n"
-     "  2    the command line is wrong\n"
-     "  130  replay was interrupted; what was not answered stays a dead letter"},
+    {"Exit status", "  0    done; replay: all of them are stored now (or there were none)\n"
+                    "  1    no dead letter matches (show), not all were stored (replay), or the\n"
+                    "       store cannot be read\n"
+                    "  2    the command line is wrong\n"
+                    "  130  replay was interrupted; what was not answered stays a dead letter"},
     {"Examples", "  leat dead list --code crashed --limit 5\n"
                  "  leat dead show 3f2a91bc:12:0\n"
                  "  leat dead show --json --stage persist | jq .payload\n"
@@ -233,10 +232,6 @@ static int show(const struct dead_find *find, struct query *query, const struct 
     struct leat_error err;
     struct listing self = {.json = options_has(options, "--json"), .whole = true};
     render_init(&self.to, stdout);
-    if (!find->restricted) {
-        render_complain("leat dead", "show which? Give keys, --code, --stage, --kind or --id");
-        return LEAT_EXIT_USAGE;
-    }
     if (!dead_find_rows(find, query, 0, print_row, &self, &err)) {
         render_complain("leat dead", "%s", err.text);
         return LEAT_EXIT_FAILED;
@@ -249,10 +244,15 @@ static int show(const struct dead_find *find, struct query *query, const struct 
 /* One of the actions. */
 struct action {
     const char *name;
+    const char *choose; /* what to say when nothing was chosen; NULL: then it means all */
     int (*run)(const struct dead_find *find, struct query *query, const struct options *options);
 };
 
-static const struct action actions[] = {{"list", list}, {"show", show}, {"replay", dead_replay}};
+static const struct action actions[] = {
+    {"list", NULL, list},
+    {"show", "show which? Give keys, --code, --stage, --kind or --id", show},
+    {"replay", "replay which? Give keys, --code, --stage, --kind or --id, or --all", dead_replay},
+};
 
 static const struct action *find_action(const char *name)
 {
@@ -274,6 +274,11 @@ static int act(const struct options *options)
     }
     if (!dead_find_init(&find, options, &err)) {
         render_complain("leat dead", "%s", err.text);
+        return LEAT_EXIT_USAGE;
+    }
+    if (action->choose && !find.restricted && !options_has(options, "--all")) {
+        render_complain("leat dead", "%s", action->choose);
+        dead_find_end(&find);
         return LEAT_EXIT_USAGE;
     }
     int status;

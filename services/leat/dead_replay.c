@@ -167,11 +167,6 @@ int dead_replay(const struct dead_find *find, struct query *query, const struct 
     struct leat_error err;
     struct replay self = {.trouble = {""}};
     double timeout = 60;
-    if (!find->restricted && !options_has(options, "--all")) {
-        render_complain("leat dead", "replay which? Give keys, --code, --stage, --kind or --id, or "
-                                     "--all");
-        return LEAT_EXIT_USAGE;
-    }
     if (!options_number(options, "--timeout", 0, 1e9, &timeout, &err)) {
         render_complain("leat dead", "%s", err.text);
         return LEAT_EXIT_USAGE;

@@ -39,17 +39,15 @@ static const struct manual_section run_sections[] = {
     {"Health",
      "http://127.0.0.1:9550 (setting run.http) answers /metrics for Prometheus, /healthz and "
      "/readyz. Logs are lines of key=value on standard error."},
-    {"Exit status",
-     "  0  ended by a signal, nothing left in flight\n"
-     "  1  it could not start, or something is not safe: the last lines say what\n"
-     "  2  the command line or a setting is wrong\n"
-     "  3  ended by a signal, but not everything was finished within drain.timeout;\n"
-     "     what is left is safe in the journal"},
-    {"Examples",
-     "  leat run\n"
-     "  leat run --data /var/lib/leat --listen tcp://*:5550\n"
-     "  leat run --store postgresql://leat@db.example.org/leat --cache redis://127.0.0.1:6379/0\n"
-     "  leat run --set log.level=debug --set child.enabled=no"},
+    {"Exit status", "  0  ended by a signal, nothing left in flight\n"
+                    "  1  it could not start, or something is not safe: the last lines say what\n"
+                    "  2  the command line or a setting is wrong\n"
+                    "  3  ended by a signal, but drain.timeout passed before all was finished;\n"
+                    "     what is left is safe in the journal"},
+    {"Examples", "  leat run\n"
+                 "  leat run --data /var/lib/leat --listen tcp://*:5550\n"
+                 "  leat run --store postgresql://leat@db/leat --cache redis://cache:6379/0\n"
+                 "  leat run --set log.level=debug --set child.enabled=no"},
     {NULL, NULL},
 };
 

@@ -57,8 +57,8 @@ static const struct manual_section send_sections[] = {
      "a file twice changes nothing."},
     {"What is counted",
      "  sent        records in the input: every line (CSV: row) that is not blank\n"
-     "  rejected    those that were not taken: by leat send, because the line is no record,\n"
-     "              or by ingest, because the record breaks a rule of its kind\n"
+     "  rejected    those that were not taken: by leat send, because the line is\n"
+     "              no record, or by ingest, because it breaks a rule of its kind\n"
      "  accepted    those that are on ingest's disk\n"
      "  committed   of those accepted, in the store\n"
      "  dead        of those accepted, in dead_letters: see 'leat dead'\n"
@@ -70,20 +70,19 @@ static const struct manual_section send_sections[] = {
      "rate (records sent a second), error (null, or why it ended early), and rejects: an array of "
      "{file, line, code, reason} with the first 1000, or as many as --rejects says if that is "
      "more."},
-    {"Exit status",
-     "  0    all that was accepted was committed (--wait accepted: all was answered);\n"
-     "       rejected lines do not change that\n"
-     "  1    not so: no ingest answered, the timeout passed, an accepted record became a\n"
-     "       dead letter, an input could not be read to its end. If an input cannot be\n"
-     "       opened or lacks a column, nothing of any input is sent\n"
-     "  2    the command line is wrong\n"
-     "  130  interrupted. Ctrl-C ends it after at most two seconds; a second one at once"},
-    {"Examples",
-     "  leat send posts.ndjson\n"
-     "  leat send --to tcp://10.0.0.5:5550 --field text=body --field id=post_id posts.csv.gz\n"
-     "  leat send --columns text,labels,id train.tsv\n"
-     "  tail -F app.log.json | leat send --format ndjson --field text=message -\n"
-     "  leat send --json --quiet posts.ndjson | jq .rate"},
+    {"Exit status", "  0    all that was accepted was committed (with --wait accepted: all was\n"
+                    "       answered); rejected lines do not change that\n"
+                    "  1    not so: no ingest answered, the timeout passed, an accepted record\n"
+                    "       became a dead letter, an input could not be read to its end. If one\n"
+                    "       cannot be opened or lacks a column, nothing of any input is sent\n"
+                    "  2    the command line is wrong\n"
+                    "  130  interrupted. Ctrl-C ends it after at most two seconds, a second one\n"
+                    "       at once"},
+    {"Examples", "  leat send posts.ndjson\n"
+                 "  leat send --to tcp://hub:5550 --field text=body --field id=nr a.csv.gz\n"
+                 "  leat send --columns text,labels,id train.tsv\n"
+                 "  tail -F app.log.json | leat send --format ndjson --field text=message -\n"
+                 "  leat send --json --quiet posts.ndjson | jq .rate"},
     {NULL, NULL},
 };
 

@@ -32,6 +32,7 @@ struct sender {
     int64_t moved_us; /* when something was last answered or committed */
     uint64_t bytes;   /* put so far */
     enum sender_end end;
+    struct leat_error reason; /* of the end */
     struct sigaction old_int, old_term;
 };
 
@@ -82,10 +83,15 @@ void sender_close(struct sender **self)
     *self = NULL;
 }
 
-static bool end(struct sender *self, enum sender_end how)
+/* The first reason stays, and is told by every later call. */
+static bool end(struct sender *self, enum sender_end how, const struct leat_error *reason,
+                struct leat_error *err)
 {
-    self->end = how;
-    return false;
+    if (self->end == SENDER_FINE) {
+        self->end = how;
+        self->reason = *reason;
+    }
+    return leat_fail(err, "%s", self->reason.text);
 }
 
 static uint64_t unanswered(const struct sender *self)
@@ -110,24 +116,23 @@ static bool look(struct sender *self, struct leat_error *err)
         self->moved_us = now_us;
     if (self->options.on_turn)
         self->options.on_turn(self->options.arg);
-    if (interrupted) {
-        leat_fail(err, "interrupted");
-        return end(self, SENDER_INTERRUPTED);
-    }
-    if (self->options.timeout > 0 &&
-        (double)(now_us - self->moved_us) > self->options.timeout * 1e6) {
-        leat_fail(err, "nothing was answered or committed for %g s", self->options.timeout);
-        return end(self, SENDER_STUCK);
-    }
-    return true;
+    struct leat_error reason = {"interrupted"};
+    if (interrupted)
+        return end(self, SENDER_INTERRUPTED, &reason, err);
+    if (self->options.timeout == 0 ||
+        (double)(now_us - self->moved_us) < self->options.timeout * 1e6)
+        return true;
+    leat_fail(&reason, "nothing was answered or committed for %g s", self->options.timeout);
+    return end(self, SENDER_STUCK, &reason, err);
 }
 
 static bool turn(struct sender *self, int wait_ms, struct leat_error *err)
 {
+    struct leat_error reason;
     if (self->end != SENDER_FINE)
-        return leat_fail(err, "the connection has ended");
-    if (!leat_poll(self->client, wait_ms, err))
-        return end(self, SENDER_REFUSED);
+        return leat_fail(err, "%s", self->reason.text);
+    if (!leat_poll(self->client, wait_ms, &reason))
+        return end(self, SENDER_REFUSED, &reason, err);
     return look(self, err);
 }
 
@@ -159,7 +164,7 @@ enum sender_put sender_put(struct sender *self, const char *kind, struct leat_sp
         /* A client that still works refused just this record. */
         if (leat_poll(self->client, 0, NULL))
             return SENDER_NOT_TAKEN;
-        end(self, SENDER_REFUSED);
+        end(self, SENDER_REFUSED, err, err);
         return SENDER_ENDED;
     }
     self->known.sent++;
@@ -172,11 +177,12 @@ enum sender_put sender_put(struct sender *self, const char *kind, struct leat_sp
 static bool flush(struct sender *self, enum leat_until until, struct leat_error *err)
 {
     for (;;) {
+        struct leat_error reason;
         int64_t begun = leat_monotonic_us();
-        if (leat_flush(self->client, until, FLUSH_MS, err))
+        if (leat_flush(self->client, until, FLUSH_MS, &reason))
             return look(self, err);
         if (leat_monotonic_us() - begun < (FLUSH_MS - 2) * 1000)
-            return end(self, SENDER_REFUSED);
+            return end(self, SENDER_REFUSED, &reason, err);
         if (!look(self, err))
             return false;
     }
@@ -187,9 +193,18 @@ bool sender_settle(struct sender *self, struct leat_error *err)
     return flush(self, LEAT_UNTIL_ACCEPTED, err);
 }
 
+/* What was all refused leaves nothing to commit, and nobody tells that it is committed. */
+static bool all_stored(const struct sender *self)
+{
+    return self->known.accepted == self->known.committed + self->known.dead;
+}
+
 bool sender_finish(struct sender *self, struct leat_error *err)
 {
-    return flush(self, self->options.until, err);
+    if (!sender_settle(self, err))
+        return false;
+    return self->options.until == LEAT_UNTIL_ACCEPTED || all_stored(self) ||
+           flush(self, LEAT_UNTIL_COMMITTED, err);
 }
 
 void sender_linger(struct sender *self)

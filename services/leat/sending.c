@@ -103,6 +103,15 @@ static bool send_record(struct sending *self, uint32_t file, const struct reader
     return false;
 }
 
+/* An input cannot be read on: the others may be fine, unless it was the client that stopped the
+ * reading; then its reason is the one to tell. */
+static bool note_unreadable(struct sending *self, struct leat_error *err)
+{
+    bool go_on = sender_end(self->sender) == SENDER_FINE || sender_turn(self->sender, err);
+    note_trouble(self, err);
+    return go_on;
+}
+
 /* Reads one input to its end. False when nothing more can be sent. */
 static bool send_records(struct sending *self, uint32_t file, struct reader *reader)
 {
@@ -125,12 +134,7 @@ static bool send_records(struct sending *self, uint32_t file, struct reader *rea
         case READER_END:
             return true;
         case READER_FAILED:
-            if (sender_end(self->sender) == SENDER_FINE) { /* the other inputs may be fine */
-                note_trouble(self, &err);
-                return true;
-            }
-            sender_turn(self->sender, &err);
-            return note_trouble(self, &err);
+            return note_unreadable(self, &err);
         }
     }
 }
@@ -149,10 +153,8 @@ static bool send_file(struct sending *self, uint32_t file)
     bool go_on = true;
     if (reader)
         go_on = send_records(self, file, reader);
-    else {
-        note_trouble(self, &err);
-        go_on = sender_end(self->sender) == SENDER_FINE;
-    }
+    else
+        go_on = note_unreadable(self, &err);
     if (reader)
         self->past_bytes += input_taken(input);
     self->input = NULL;
@@ -236,13 +238,13 @@ static void say_open_ends(struct sending *self, const struct leat_progress *now)
     uint64_t waiting = now->accepted - now->committed - now->dead;
     if (unanswered > 0)
         render_complain("leat send",
-                        "%s records were sent without an answer: they may or may not have been "
-                        "taken; sending them again is safe",
+                        "sent without an answer: %s (they may or may not have been taken; sending "
+                        "them again is safe)",
                         render_count(unanswered, count));
     if (waiting > 0 && self->options->how.until == LEAT_UNTIL_COMMITTED)
         render_complain("leat send",
-                        "%s accepted records are not committed yet; they are safe in the journal "
-                        "and will be",
+                        "accepted and not committed yet: %s (they are safe in the journal, and "
+                        "will be)",
                         render_count(waiting, count));
 }
 

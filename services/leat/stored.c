@@ -2,15 +2,17 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A newcomer's store is not there because nothing has run yet, or ran elsewhere. */
-static bool hint(const struct options *options, const char *url, struct leat_error *err)
+static bool is_there(const char *url, struct leat_error *err)
 {
-    if (options_has(options, "--store") || strncmp(url, "sqlite:", 7) != 0)
-        return false;
-    char reason[sizeof err->text];
-    snprintf(reason, sizeof reason, "%s", err->text);
-    return leat_fail(err, "%.380s; say where the store is with --data DIR or --store URL", reason);
+    if (strncmp(url, "sqlite:", 7) != 0 || access(url + 7, F_OK) == 0)
+        return true;
+    return leat_fail(err,
+                     "there is no store at %s: 'leat run' makes one; if it is elsewhere, say where "
+                     "with --data DIR or --store URL",
+                     url + 7);
 }
 
 struct query *stored_open(const struct options *options, bool *usage, struct leat_error *err)
@@ -23,9 +25,7 @@ struct query *stored_open(const struct options *options, bool *usage, struct lea
     }
     *usage = false;
     const char *url = leat_settings_str(settings, "store.url");
-    struct query *query = query_open(url, err);
-    if (!query)
-        hint(options, url, err);
+    struct query *query = is_there(url, err) ? query_open(url, err) : NULL;
     leat_settings_destroy(&settings);
     return query;
 }
