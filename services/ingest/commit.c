@@ -66,6 +66,7 @@ void commit_count(struct commit *self, const struct leat_flow *flow, uint32_t ac
     self->tallies[i].accepted += accepted;
     self->tallies[i].rejected += rejected;
     self->tallies[i].batches += batch;
+    self->tallies[i].sends++;
 }
 
 static void count_all(struct commit *self)
@@ -76,6 +77,7 @@ static void count_all(struct commit *self)
             leat_metric_inc(self->meters->kinds[i].accepted, (int64_t)tally->accepted);
         if (tally->rejected > 0)
             leat_metric_inc(self->meters->kinds[i].rejected, (int64_t)tally->rejected);
+        leat_metric_inc(self->meters->sends, (int64_t)tally->sends);
         if (tally->batches > 0)
             self->grew |= 1u << i;
     }

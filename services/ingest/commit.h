@@ -20,7 +20,7 @@
 
 /* Of one flow in the open transaction. */
 struct commit_tally {
-    uint64_t accepted, rejected, batches;
+    uint64_t sends, accepted, rejected, batches;
 };
 
 struct commit {
@@ -49,7 +49,7 @@ bool commit_enter(struct commit *self, int64_t now);
 /* A message of so many bytes has taken part. */
 void commit_add(struct commit *self, size_t bytes);
 
-/* … with records of that flow (NULL: of none), and with a batch of them or without. Counted only if
+/* A send in it had records of that flow (NULL: of none), and made a batch or not. Counted only if
  * all of it gets to disk. */
 void commit_count(struct commit *self, const struct leat_flow *flow, uint32_t accepted,
                   uint32_t rejected, bool batch);

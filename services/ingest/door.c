@@ -21,9 +21,12 @@ enum {
     SWEEP = 64,                     /* sessions looked at for that, every SWEEP_US */
     MESSAGES_MOST = 1024,           /* in one transaction, and in one turn */
     ANSWERS_MOST = 4 * 1024 * 1024, /* bytes of answers in one transaction */
+    CROWDED_STEPS = 1024,
     ZONE_CHUNK = 64 * 1024,
     LINGER_MS = 1000, /* for the last answers */
 };
+
+#define CROWDED_TTL_US (INT64_C(3600) * 1000 * 1000)
 
 enum answer_type { ACK, BUSY, GAP, FENCED, HELLO, WELCOME, DONE, ERROR };
 
@@ -129,6 +132,22 @@ static void answer_error(struct door *self, struct session *to, uint64_t seq, co
 /* --- what clients say ---------------------------------------------------------------------------
  */
 
+/* Knows the client. When the journal's table of clients is full, those not heard of for an hour
+ * make room before their time: tools that take another name at every start must not shut others
+ * out. */
+static enum journal_result hello(struct door *self, struct leat_span name, struct client *out,
+                                 struct leat_error *err)
+{
+    struct journal *journal = self->parts.journal;
+    int64_t clock = leat_now_us();
+    enum journal_result result = clients_hello(journal, name.data, name.size, clock, out, err);
+    if (result != JOURNAL_FULL)
+        return result;
+    result = clients_expire(journal, clock, CROWDED_TTL_US, CROWDED_STEPS, NULL, err);
+    return result != JOURNAL_OK ? result
+                                : clients_hello(journal, name.data, name.size, clock, out, err);
+}
+
 static void take_hello(struct door *self, struct leat_span peer, struct session *it,
                        const struct leat_message *m, int64_t now)
 {
@@ -142,8 +161,7 @@ static void take_hello(struct door *self, struct leat_span peer, struct session 
         send_scratch(self, peer);
         return;
     }
-    enum journal_result result = clients_hello(self->parts.journal, m->client.data, m->client.size,
-                                               leat_now_us(), &client, &err);
+    enum journal_result result = hello(self, m->client, &client, &err);
     commit_note(self->parts.commit, result, &err);
     if (result == JOURNAL_REFUSED) {
         answer_error(self, it, 0, "client", err.text);

@@ -21,6 +21,7 @@ enum {
     EXPIRE_STEPS = 256,
     DRAIN_TICK_US = 20 * 1000,
     ACKS_MOST = 10000,  /* publications read in one turn */
+    RECORD_ROOM = 512,  /* for the keys and the head of a send of one text */
     ITEM_GROWTH = 512,  /* an item is larger than its record by no more: keys, an error */
     CLIENTS_KNOWN = 10, /* the journal knows so many times as many as have sessions */
     LINGER_MS = 1000,   /* for batches that are with the sockets already */
@@ -51,10 +52,26 @@ struct ingest {
 /* --- opening ------------------------------------------------------------------------------------
  */
 
+/* Settings that make no sense together. */
+static bool settings_agree(const struct leat_settings *settings, struct leat_error *err)
+{
+    int64_t text = leat_settings_int(settings, "text.max_bytes");
+    int64_t send = leat_settings_int(settings, "ingest.send_bytes");
+    return text + RECORD_ROOM <= send ||
+           leat_fail(err,
+                     "setting text.max_bytes (%lld) must leave %d bytes of ingest.send_bytes "
+                     "(%lld) for the rest of a send",
+                     (long long)text, RECORD_ROOM, (long long)send);
+}
+
 static void read_reloadable(struct ingest *self)
 {
     const struct leat_settings *settings = self->host->settings;
-    self->limits = leat_flow_limits_read(settings);
+    struct leat_error err;
+    if (settings_agree(settings, &err))
+        self->limits = leat_flow_limits_read(settings);
+    else
+        leat_log(LEAT_ERR, "ingest", "reload_refused", LEAT_S("reason", err.text));
     self->commit.wait_us = leat_settings_int(settings, "ingest.commit_wait") * 1000;
     self->commit.bytes_most = (size_t)leat_settings_int(settings, "ingest.commit_bytes");
     self->client_ttl_us = leat_settings_int(settings, "journal.client_ttl") * 1000;
@@ -132,6 +149,8 @@ static bool ingest_open(struct ingest *self, struct leat_error *err)
 {
     struct leat_host *host = self->host;
     meters_open(&self->meters, host->metrics);
+    if (!settings_agree(host->settings, err))
+        return false;
     if (getrandom(self->run, sizeof self->run, 0) != (ssize_t)sizeof self->run)
         return leat_fail(err, "no random bytes to be had");
     if (!open_journal(self, err) || !open_acks(self, err))
@@ -346,6 +365,8 @@ static int64_t turn(struct ingest *self)
         wait = least(wait, door_push(self->door, now));
     measure(self, now);
     show_state(self);
+    if (oneway_waiting(self->oneway) > 0 || self->removals.n > 0)
+        wait = least(wait, ONEWAY_RETRY_US);
     wait = least(least(wait, commit_due(&self->commit, now)), peers_ms * 1000);
     return more || !all_acks ? 0 : wait;
 }

@@ -97,7 +97,9 @@ void meters_open(struct meters *self, struct leat_metrics *metrics)
                 "Journal transactions that failed or could not begin."),
         COUNTER(self->acks, "acks_total", "Acknowledgements read."),
         COUNTER(self->acks_late, "acks_late_total",
-                "Of those: for batches that were not in flight any more."),
+                "Of those: for batches that were not in flight any more. Most are repetitions, "
+                "which persist "
+                "sends on purpose."),
         COUNTER(self->acks_undecodable, "acks_undecodable_total",
                 "Publications that nothing can be made of."),
     };

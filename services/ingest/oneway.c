@@ -10,7 +10,6 @@
 
 enum {
     FRAMES_MOST = 256, /* in one transaction */
-    RETRY_US = 200 * 1000,
     ZONE_CHUNK = 64 * 1024,
 };
 
@@ -143,7 +142,7 @@ static bool take_frames(struct oneway *self, int64_t now)
 {
     while (self->taken < self->n_frames) {
         if (!take_frame(self, &self->frames[self->taken], now)) {
-            self->retry_at = now + RETRY_US;
+            self->retry_at = now + ONEWAY_RETRY_US;
             return false;
         }
         self->taken++;
@@ -181,11 +180,10 @@ bool oneway_read(struct oneway *self, int64_t now)
 
 void oneway_settle(struct oneway *self, bool committed, int64_t now)
 {
-    if (!committed) {
+    if (!committed && self->n_frames > 0)
+        self->retry_at = now + ONEWAY_RETRY_US;
+    if (!committed)
         self->taken = 0;
-        self->retry_at = now + RETRY_US;
-        return;
-    }
     if (self->taken == 0)
         return;
     for (size_t i = 0; i < self->n_frames; i++) {

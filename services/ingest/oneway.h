@@ -13,6 +13,8 @@
 #include "services/ingest/records.h"
 #include "services/runtime/service.h"
 
+enum { ONEWAY_RETRY_US = 200 * 1000 }; /* after a journal that did not take a frame */
+
 struct oneway;
 
 struct oneway_parts {

@@ -646,12 +646,61 @@ static void a_disk_without_room_is_busy_and_not_ready_until_there_is(void **stat
     pit_client_close(&c);
 }
 
+/* Everything in the transaction that failed is answered busy, and nothing of it has happened. */
+static void a_failing_disk_undoes_all_of_it_and_nothing_is_lost(void **state)
+{
+    struct pit *pit = *state;
+    struct pit_client c, other;
+    struct rlimit limit, none;
+    pit_start(pit);
+    pit_client_hello(&c, pit, "miller");
+    pit_client_send(&c, 1, 5);
+    expect_ack(&c, 1, 5);
+    struct leat_batch *batch = pit_batch(pit, PIT_WAIT_MS);
+    assert_non_null(batch);
+
+    /* No byte of any file can be written now, but sockets work. */
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    none = (struct rlimit){0, limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    for (uint64_t seq = 2; seq <= 5; seq++)
+        pit_client_send(&c, seq, 5);
+    for (uint64_t seq = 2; seq <= 5; seq++)
+        assert_int_equal(pit_client_expect(&c, LEAT_BUSY)->seq, seq);
+    pit_client_open(&other, pit);
+    pit_client_say_hello(&other, "other");
+    assert_int_equal(pit_client_expect(&other, LEAT_BUSY)->seq, 0);
+    pit_ack(pit, &batch->head, 5, 0);
+    while (atomic_load(&pit->host.state) != LEAT_NOT_READY)
+        usleep(1000);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+
+    /* The ack that came meanwhile counts; what was busy is taken, in order, once. */
+    expect_done(&c, 1, 5, 0);
+    for (uint64_t seq = 2; seq <= 5; seq++) {
+        pit_client_send(&c, seq, 5);
+        expect_ack(&c, seq, 5);
+    }
+    pit_client_say_hello(&other, "other");
+    pit_client_expect(&other, LEAT_WELCOME);
+    while (atomic_load(&pit->host.state) != LEAT_READY)
+        usleep(1000);
+    assert_int_equal(pit_commit(pit, 20), 4);
+    expect_done(&c, 5, 25, 0);
+    assert_null(pit_batch(pit, 50));
+    leat_batch_destroy(&batch);
+    pit_client_close(&other);
+    pit_client_close(&c);
+}
+
 static void who_sends_more_than_the_credit_is_busy(void **state)
 {
     struct pit *pit = *state;
     struct pit_client c;
     enum { SENDS = 200 };
     pit_set(pit, "ingest.send_bytes", "4KB");
+    pit_set(pit, "text.max_bytes", "1KB");
     pit_set(pit, "ingest.credit", "4KB");
     pit_set(pit, "ingest.unanswered", "4");
     pit_start(pit);
@@ -784,6 +833,7 @@ static void a_frame_above_the_limit_ends_only_its_own_connection(void **state)
     struct pit *pit = *state;
     struct pit_client big, c;
     pit_set(pit, "ingest.send_bytes", "4KB");
+    pit_set(pit, "text.max_bytes", "1KB");
     pit_start(pit);
     pit_client_hello(&c, pit, "miller");
     pit_client_hello(&big, pit, "big");
@@ -1002,6 +1052,10 @@ static void what_cannot_be_opened_ends_it_with_a_failure(void **state)
     pit_begin(pit);
     assert_int_equal(pit_join(pit), LEAT_EXIT_FAILED);
     pit_set(pit, "ingest.listen", pit->listen);
+    pit_set(pit, "text.max_bytes", "1MB");
+    pit_begin(pit);
+    assert_int_equal(pit_join(pit), LEAT_EXIT_FAILED);
+    pit_set(pit, "text.max_bytes", "64KB");
     pit_set(pit, "journal.dir", "/proc/no/such/folder");
     pit_begin(pit);
     assert_int_equal(pit_join(pit), LEAT_EXIT_FAILED);
@@ -1030,6 +1084,7 @@ int main(int argc, char **argv)
         TEST(a_stage_that_does_not_read_stops_nothing_but_dispatch),
         TEST(a_full_journal_is_busy_and_goes_on_when_it_empties),
         TEST(a_disk_without_room_is_busy_and_not_ready_until_there_is),
+        TEST(a_failing_disk_undoes_all_of_it_and_nothing_is_lost),
         TEST(who_sends_more_than_the_credit_is_busy),
         TEST(more_records_than_the_limit_are_an_error),
         TEST(a_client_that_reads_no_answers_holds_up_nobody),
