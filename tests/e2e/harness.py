@@ -27,7 +27,7 @@ EXAMPLES = BUILD / "examples"
 SAMPLE = ROOT / "tests" / "data" / "sample"
 
 # Sanitized programs are several times slower.
-PATIENCE = 4 if BUILD.name in ("san", "tsan") else 1
+PATIENCE = 4 if BUILD.name.endswith("san") else 1
 
 
 def until(what, condition, seconds=30):
