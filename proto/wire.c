@@ -61,7 +61,7 @@ static inline struct element element_at(const uint8_t *at, size_t left)
     if (b < 0xa0)
         return (struct element){1, (uint64_t)(b & 0x0f) << (b < 0x90)};
 
-    struct layout layout = layouts[b - 0xc0];
+    struct layout layout = layouts[b & 0x1f];
     if (layout.width == 0 || left < 1 + (size_t)layout.width)
         return broken;
     uint64_t length = big_endian(at + 1, layout.width);
@@ -208,7 +208,7 @@ bool leat_wire_text(struct leat_span packed, struct leat_span *out)
     uint8_t b = packed.data[0];
     size_t head = 1;
     if (b >= 0xd9 && b <= 0xdb)
-        head += layouts[b - 0xc0].width;
+        head += layouts[b & 0x1f].width;
     else if (b < 0xa0 || b >= 0xc0)
         return false;
     *out = (struct leat_span){packed.data + head, packed.size - head};

@@ -203,6 +203,36 @@ static void the_one_way_frame_reads_as_a_send_of_no_session(void **state)
     assert_true(leat_wire_is(f->message.packed, "\x81\xa1x\x01"));
 }
 
+static void assert_bytes(struct fixture *f, const char *bytes, size_t size)
+{
+    assert_int_equal(f->frame.size, size);
+    assert_memory_equal(f->frame.data, bytes, size);
+    again(f);
+}
+
+/* proto/README.md shows these bytes. */
+static void the_examples_of_the_specification_are_true(void **state)
+{
+    struct fixture *f = *state;
+    static const char hello[] = "\x83\xa1\x76\x01\xa4\x74\x79\x70\x65\xa5\x68\x65\x6c\x6c\x6f"
+                                "\xa6\x63\x6c\x69\x65\x6e\x74\xa2\x6d\x65";
+    static const char send[] =
+        "\x86\xa1\x76\x01\xa4\x74\x79\x70\x65\xa4\x73\x65\x6e\x64\xa7\x73\x65\x73\x73\x69\x6f"
+        "\x6e\x07\xa3\x73\x65\x71\x01\xa4\x6b\x69\x6e\x64\xa4\x74\x65\x78\x74\xa7\x72\x65\x63"
+        "\x6f\x72\x64\x73\x91\x82\xa2\x69\x64\xa1\x61\xa4\x74\x65\x78\x74\xa2\x68\x69";
+    static const char oneway[] =
+        "\x83\xa1\x76\x01\xa4\x6b\x69\x6e\x64\xa4\x74\x65\x78\x74\xa7\x72\x65\x63\x6f\x72\x64"
+        "\x73\x91\x82\xa2\x69\x64\xa1\x61\xa4\x74\x65\x78\x74\xa2\x68\x69";
+    struct leat_span record = bytes_text("\x82\xa2id\xa1"
+                                         "a\xa4text\xa2hi");
+    leat_message_hello(&f->frame, "me");
+    assert_bytes(f, hello, sizeof hello - 1);
+    leat_message_send(&f->frame, 7, 1, "text", 1, record);
+    assert_bytes(f, send, sizeof send - 1);
+    leat_message_oneway(&f->frame, "text", 1, record);
+    assert_bytes(f, oneway, sizeof oneway - 1);
+}
+
 static void a_cut_message_is_refused_wherever_it_is_cut(void **state)
 {
     struct fixture *f = *state;
@@ -398,6 +428,7 @@ int main(void)
         WITH_FIXTURE(every_message_comes_back_as_it_was_written),
         WITH_FIXTURE(a_send_gives_its_records_as_tree_and_as_bytes),
         WITH_FIXTURE(the_one_way_frame_reads_as_a_send_of_no_session),
+        WITH_FIXTURE(the_examples_of_the_specification_are_true),
         WITH_FIXTURE(a_cut_message_is_refused_wherever_it_is_cut),
         WITH_FIXTURE(random_and_damaged_bytes_do_no_harm),
         WITH_FIXTURE(a_wrong_version_is_told_apart),
