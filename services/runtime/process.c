@@ -8,12 +8,10 @@
  *  3. When a service ends without having been told to, the others are drained and the process
  * fails. */
 #include "services/runtime/clock.h"
-#include "services/runtime/host.h"
 #include "services/runtime/http.h"
 #include "services/runtime/log.h"
 #include "services/runtime/process_gauges.h"
-#include "services/runtime/sockets.h"
-#include "services/runtime/stage_loop.h"
+#include "services/runtime/unit.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -37,18 +35,6 @@ enum {
     TURN_MS = 1000,
 };
 
-struct unit {
-    const struct leat_service *service;
-    struct leat_host host;
-    struct host_reasons reasons;
-    void *orders; /* our end of host.control */
-    pthread_t thread;
-    bool running, told; /* to drain */
-    enum leat_exit status;
-    _Atomic bool ended;
-    int wake; /* eventfd: written when it ends */
-};
-
 struct process {
     const struct leat_program *program;
     struct leat_settings *settings;
@@ -56,6 +42,7 @@ struct process {
     struct leat_metrics *metrics;
     struct process_gauges gauges;
     void *zmq;
+    struct unit_ground ground;
     struct leat_http *http;
     struct unit units[SERVICES_MAX];
     struct leat_host *hosts[SERVICES_MAX + 1];
@@ -76,73 +63,6 @@ static void process_worse(struct process *self, enum leat_exit status)
 {
     if (status == LEAT_EXIT_FAILED || self->status == LEAT_EXIT_OK)
         self->status = status;
-}
-
-/* --- threads -------------------------------------------------------------------------------- */
-
-static void *unit_run(void *arg)
-{
-    struct unit *self = arg;
-    char name[16];
-    snprintf(name, sizeof name, "%s", self->host.name);
-    pthread_setname_np(pthread_self(), name);
-    self->status = self->service->stage ? stage_loop_run(self->service->stage, &self->host)
-                                        : self->service->run(&self->host);
-    atomic_store(&self->host.reason, NULL);
-    atomic_store(&self->host.state, LEAT_ENDED);
-    atomic_store(&self->ended, true);
-    eventfd_write(self->wake, 1);
-    return NULL;
-}
-
-static bool unit_open(struct process *self, struct unit *unit, const struct leat_service *service,
-                      struct leat_error *err)
-{
-    void *ends[2];
-    if (!leat_socket_pair(self->zmq, ends, err))
-        return false;
-    unit->service = service;
-    unit->wake = self->wake;
-    unit->orders = ends[0];
-    unit->host = (struct leat_host){
-        .name = service->name,
-        .zmq = self->zmq,
-        .control = ends[1],
-        .settings = leat_settings_copy(self->settings),
-        .metrics = self->metrics,
-        .drain_ms = leat_settings_int(self->settings, "drain.timeout"),
-        .program = self->program,
-        .reasons = &unit->reasons,
-    };
-    return true;
-}
-
-static bool unit_start(struct unit *self, struct leat_error *err)
-{
-    int code = pthread_create(&self->thread, NULL, unit_run, self);
-    self->running = code == 0;
-    return self->running || leat_fail(err, "cannot start a thread: %s", strerror(code));
-}
-
-static void unit_order(struct unit *self, enum leat_order order, const char *text)
-{
-    char head = (char)order;
-    size_t size = strlen(text) + 1;
-    zmq_msg_t message;
-    if (!self->orders || zmq_msg_init_size(&message, 1 + size) != 0)
-        return;
-    memcpy(zmq_msg_data(&message), &head, 1);
-    memcpy((char *)zmq_msg_data(&message) + 1, text, size);
-    if (zmq_msg_send(&message, self->orders, ZMQ_DONTWAIT) < 0)
-        zmq_msg_close(&message);
-}
-
-static void unit_free(struct unit *self)
-{
-    leat_socket_close(&self->orders, 0);
-    leat_socket_close(&self->host.control, 0);
-    leat_settings_destroy(&self->host.settings);
-    host_reasons_free(&self->reasons);
 }
 
 /* --- ending --------------------------------------------------------------------------------- */
@@ -185,9 +105,7 @@ static bool process_collect(struct process *self)
     bool before_ended = true;
     for (int i = 0; i < self->n; i++) {
         struct unit *unit = &self->units[i];
-        if (unit->running && atomic_load(&unit->ended)) {
-            pthread_join(unit->thread, NULL);
-            unit->running = false;
+        if (unit_join(unit)) {
             process_worse(self, unit->status);
             if (!unit->told && !self->stopping)
                 process_worse(self, LEAT_EXIT_FAILED); /* Ensures 3 */
@@ -361,11 +279,13 @@ static bool process_open(struct process *self, struct leat_error *err)
     if (!self->zmq)
         return leat_fail(err, "cannot start ZeroMQ: %s", strerror(errno));
     process_gauges_open(&self->gauges, self->metrics, self->program);
+    self->ground =
+        (struct unit_ground){self->program, self->zmq, self->settings, self->metrics, self->wake};
     for (; services[self->n]; self->n++) {
         struct unit *unit = &self->units[self->n];
         if (self->n == SERVICES_MAX)
             return leat_fail(err, "more than %d services", SERVICES_MAX);
-        if (!unit_open(self, unit, services[self->n], err))
+        if (!unit_open(unit, services[self->n], &self->ground, err))
             return false;
         self->hosts[self->n] = &unit->host;
     }
@@ -403,7 +323,7 @@ static void process_close(struct process *self)
 {
     leat_http_close(&self->http);
     for (int i = 0; i < self->n; i++)
-        unit_free(&self->units[i]);
+        unit_close(&self->units[i]);
     process_term_zmq(self);
     leat_metrics_destroy(&self->metrics);
     leat_settings_destroy(&self->settings);

@@ -32,6 +32,25 @@ static const struct leat_program pair_program = {
     .tables = mill_tables,
 };
 
+/* A service that obeys nobody. */
+static enum leat_exit stubborn_run(struct leat_host *host)
+{
+    atomic_store(&host->state, LEAT_READY);
+    while (host->name)
+        pause();
+    return LEAT_EXIT_FAILED;
+}
+
+static const struct leat_service stubborn_service = {.name = "stubborn", .run = stubborn_run};
+static const struct leat_service *const stubborn_services[] = {&stubborn_service, NULL};
+static const struct leat_program stubborn_program = {
+    .name = "test-stubborn",
+    .version = "0",
+    .services = stubborn_services,
+    .routes = &mill_routes,
+    .tables = mill_tables,
+};
+
 /* A program of its own: this test's binary, started again. */
 struct run {
     char *folder;
@@ -255,6 +274,16 @@ static void a_second_signal_ends_at_once(void **state)
     assert_true(leat_monotonic_us() - before < 4000000);
 }
 
+static void who_does_not_end_is_left_behind(void **state)
+{
+    struct run *self = *state;
+    run_start(self, "stubborn", OPTIONS("--set", "drain.timeout=100ms"));
+    rig_await(run_says(self, "event=ready services=1"));
+    kill(self->pid, SIGTERM);
+    assert_int_equal(run_status(self), LEAT_EXIT_DEADLINE);
+    assert_says(self, "event=left_behind service=stubborn");
+}
+
 static void a_hangup_reads_the_settings_again(void **state)
 {
     struct run *self = *state;
@@ -287,6 +316,8 @@ int main(int argc, char **argv)
         return leat_main(argc - 1, argv + 1, &mill_program);
     if (argc > 1 && strcmp(argv[1], "pair") == 0)
         return leat_main(argc - 1, argv + 1, &pair_program);
+    if (argc > 1 && strcmp(argv[1], "stubborn") == 0)
+        return leat_main(argc - 1, argv + 1, &stubborn_program);
 #define RUN(test) cmocka_unit_test_setup_teardown(test, run_setup, run_teardown)
     const struct CMUnitTest tests[] = {
         RUN(wrong_usage_ends_with_2),
@@ -298,6 +329,7 @@ int main(int argc, char **argv)
         RUN(a_taken_http_address_fails_only_when_asked_for),
         RUN(a_deadline_that_passes_ends_with_3),
         RUN(a_second_signal_ends_at_once),
+        RUN(who_does_not_end_is_left_behind),
         RUN(a_hangup_reads_the_settings_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
