@@ -19,6 +19,7 @@
 enum {
     BUSY_ROWS = 100,  /* a transaction of so many rows shows that much is coming in, … */
     BUSY_US = 200000, /* … for so long after it */
+    GOOD_ROWS = 2000, /* more rows hardly make a transaction cheaper a row */
 };
 
 struct limits {
@@ -149,7 +150,8 @@ static int64_t patience_us(const struct persist *self, int64_t now, bool idle)
     if (!idle)
         return self->limits.wait_most_us;
     bool busy = self->committed_rows >= BUSY_ROWS && now - self->committed_us < BUSY_US;
-    return busy ? self->limits.wait_busy_us : self->limits.wait_us;
+    bool good = load_row_count(self->load) >= GOOD_ROWS;
+    return good ? 0 : busy ? self->limits.wait_busy_us : self->limits.wait_us;
 }
 
 static enum leat_verdict take(void *arg, struct leat_batch *batch)
