@@ -52,9 +52,9 @@ static void print_overview(FILE *out)
     }
     fprintf(out, "\n");
     render_print(&to, RENDER_BOLD, "To begin\n");
-    fprintf(out, "  leat run                                           in one terminal\n"
-                 "  leat send --to tcp://127.0.0.1:5550 --kind text FILE   in another\n"
-                 "  leat stats                                         what came out of it\n\n"
+    fprintf(out, "  leat run            in one terminal\n"
+                 "  leat send FILE      in another: NDJSON, CSV or TSV with a field 'text'\n"
+                 "  leat stats          what came out of it\n\n"
                  "'leat help COMMAND' or 'leat COMMAND --help' says all about a command.\n");
 }
 

@@ -308,11 +308,11 @@ static void show_origin(const struct show *self)
                  ? ", which did not read all of the text"
                  : "");
     line(self, "model", text);
-    title(self, "record");
-    fprintf(self->to.out, "version %lld, batch %lld of %s\n",
-            (long long)json_integer_value(json_object_get(self->row, "version")),
-            (long long)json_integer_value(json_object_get(self->row, "seq")),
-            text_of(self->row, "origin"));
+    snprintf(text, sizeof text, "version %lld, batch %lld of %s",
+             (long long)json_integer_value(json_object_get(self->row, "version")),
+             (long long)json_integer_value(json_object_get(self->row, "seq")),
+             text_of(self->row, "origin"));
+    line(self, "record", text);
 }
 
 static void show_text(const struct show *self)
