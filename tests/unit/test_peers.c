@@ -117,10 +117,10 @@ static bool town_hears(struct town *self, int i, const char *text)
 static void fixed_addresses_are_connected(void **state)
 {
     struct town *self = *state;
-    town_bind(self, 0, "tcp://127.0.1.1:45641");
-    town_bind(self, 1, "tcp://127.0.1.2:45641");
+    town_bind(self, 0, "tcp://127.0.1.1:15641");
+    town_bind(self, 1, "tcp://127.0.1.2:15641");
     assert_true(
-        town_open(self, " tcp://127.0.1.1:45641 , tcp://127.0.1.2:45641,inproc://three", NULL));
+        town_open(self, " tcp://127.0.1.1:15641 , tcp://127.0.1.2:15641,inproc://three", NULL));
     town_bind(self, 2, "inproc://three");
     rig_await(town_connected(self) == 3);
     for (int i = 0; i < 3; i++)
@@ -133,11 +133,11 @@ static void every_address_behind_a_name_is_connected(void **state)
 {
     struct town *self = *state;
     atomic_store(&self->names->hosts, 3);
-    town_bind(self, 0, "tcp://127.0.1.1:45642");
-    town_bind(self, 1, "tcp://127.0.1.2:45642");
-    assert_true(town_open(self, "tcp://stages:45642", NULL));
+    town_bind(self, 0, "tcp://127.0.1.1:15642");
+    town_bind(self, 1, "tcp://127.0.1.2:15642");
+    assert_true(town_open(self, "tcp://stages:15642", NULL));
     rig_await(town_connected(self) == 2);
-    town_bind(self, 2, "tcp://127.0.1.3:45642");
+    town_bind(self, 2, "tcp://127.0.1.3:15642");
     atomic_store(&self->names->hosts, 7);
     rig_await(town_connected(self) == 3);
 }
@@ -146,7 +146,7 @@ static void an_address_goes_after_three_good_answers_without_it(void **state)
 {
     struct town *self = *state;
     atomic_store(&self->names->hosts, 7);
-    assert_true(town_open(self, "tcp://stages:45643", NULL));
+    assert_true(town_open(self, "tcp://stages:15643", NULL));
     rig_await(town_known(self) == 3);
     int asked = atomic_load(&self->names->asked);
     atomic_store(&self->names->hosts, 5);
@@ -158,7 +158,7 @@ static void failed_and_empty_answers_are_none(void **state)
 {
     struct town *self = *state;
     atomic_store(&self->names->hosts, 3);
-    assert_true(town_open(self, "tcp://stages:45644", NULL));
+    assert_true(town_open(self, "tcp://stages:15644", NULL));
     rig_await(town_known(self) == 2);
     for (int hosts = -1; hosts <= 0; hosts++) {
         atomic_store(&self->names->hosts, hosts);
@@ -172,8 +172,8 @@ static void two_names_may_lead_to_one_address(void **state)
 {
     struct town *self = *state;
     atomic_store(&self->names->hosts, 3);
-    town_bind(self, 0, "tcp://127.0.1.1:45645");
-    assert_true(town_open(self, "tcp://stages:45645,tcp://127.0.1.1:45645", NULL));
+    town_bind(self, 0, "tcp://127.0.1.1:15645");
+    assert_true(town_open(self, "tcp://stages:15645,tcp://127.0.1.1:15645", NULL));
     rig_await(town_known(self) == 2);
     atomic_store(&self->names->hosts, 4);
     rig_await(town_known(self) == 2); /* the fixed one stays */
@@ -183,14 +183,14 @@ static void two_names_may_lead_to_one_address(void **state)
 static void a_lost_instance_is_met_again(void **state)
 {
     struct town *self = *state;
-    town_bind(self, 0, "tcp://127.0.1.1:45646");
-    assert_true(town_open(self, "tcp://127.0.1.1:45646", NULL));
+    town_bind(self, 0, "tcp://127.0.1.1:15646");
+    assert_true(town_open(self, "tcp://127.0.1.1:15646", NULL));
     rig_await(town_connected(self) == 1);
     leat_socket_close(&self->inbox[0], 0);
     rig_await(town_connected(self) == 0);
     assert_false(town_send(self, "lost"));
     rig_await((self->inbox[0] =
-                   leat_socket_inbox(self->zmq, "tcp://127.0.1.1:45646", "s", 1000, NULL)) != NULL);
+                   leat_socket_inbox(self->zmq, "tcp://127.0.1.1:15646", "s", 1000, NULL)) != NULL);
     rig_await(town_connected(self) == 1);
     rig_await(town_send(self, "back"));
     rig_await(town_hears(self, 0, "back"));
@@ -201,15 +201,15 @@ static void a_foreign_socket_is_got_over(void **state)
 {
     struct town *self = *state;
     void *foreign = zmq_socket(self->zmq, ZMQ_ROUTER);
-    assert_int_equal(zmq_bind(foreign, "tcp://127.0.1.1:45647"), 0);
-    assert_true(town_open(self, "tcp://127.0.1.1:45647", NULL));
+    assert_int_equal(zmq_bind(foreign, "tcp://127.0.1.1:15647"), 0);
+    assert_true(town_open(self, "tcp://127.0.1.1:15647", NULL));
     struct leat_metric *resets =
         leat_metrics_add(self->metrics, LEAT_COUNTER, LEAT_UNIT_COUNT, "leat_peers_resets_total",
                          "stage=\"test\",peer=\"stages\"", "");
     rig_await(town_connected(self) == 0 && leat_metric_get(resets) > 0);
     leat_socket_close(&foreign, 0);
     rig_await((self->inbox[0] =
-                   leat_socket_inbox(self->zmq, "tcp://127.0.1.1:45647", "s", 1000, NULL)) != NULL);
+                   leat_socket_inbox(self->zmq, "tcp://127.0.1.1:15647", "s", 1000, NULL)) != NULL);
     rig_await(town_connected(self) == 1);
     rig_await(town_send(self, "at last"));
     rig_await(town_hears(self, 0, "at last"));
@@ -218,13 +218,13 @@ static void a_foreign_socket_is_got_over(void **state)
 static void real_names_are_looked_up(void **state)
 {
     struct town *self = *state;
-    town_bind(self, 0, "tcp://127.0.0.1:45648");
+    town_bind(self, 0, "tcp://127.0.0.1:15648");
     const struct leat_peers_options options = {
         .zmq = self->zmq,
         .metrics = self->metrics,
         .service = "test",
         .peer = "stages",
-        .addresses = "tcp://localhost:45648",
+        .addresses = "tcp://localhost:15648",
         .setting = "stages.address",
     };
     self->peers = leat_peers_open(&options, NULL);

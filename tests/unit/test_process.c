@@ -119,8 +119,8 @@ static int run_status(struct run *self)
 }
 
 #define OPTIONS(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define INBOX        "mill.inbox=tcp://127.0.0.1:45651"
-#define STORE        "store.address=tcp://127.0.0.1:45652"
+#define INBOX        "mill.inbox=tcp://127.0.0.1:15651"
+#define STORE        "store.address=tcp://127.0.0.1:15652"
 
 static void assert_says(struct run *self, const char *text)
 {
@@ -201,12 +201,12 @@ static void a_taken_inbox_is_told(void **state)
 {
     struct run *self = *state;
     void *zmq = zmq_ctx_new();
-    void *squatter = leat_socket_inbox(zmq, "tcp://127.0.0.1:45651", "x", 1000, NULL);
+    void *squatter = leat_socket_inbox(zmq, "tcp://127.0.0.1:15651", "x", 1000, NULL);
     assert_non_null(squatter);
     run_start(self, "mill", OPTIONS("--set", INBOX, "--set", STORE));
     assert_int_equal(run_status(self), LEAT_EXIT_FAILED);
     assert_says(self,
-                "cannot bind tcp://127.0.0.1:45651 (setting mill.inbox): the address is in use");
+                "cannot bind tcp://127.0.0.1:15651 (setting mill.inbox): the address is in use");
     leat_socket_close(&squatter, 0);
     zmq_ctx_term(zmq);
 }
@@ -216,10 +216,10 @@ static void a_taken_http_address_fails_only_when_asked_for(void **state)
     struct run *self = *state;
     void *zmq = zmq_ctx_new();
     void *squatter = zmq_socket(zmq, ZMQ_PULL), *other = zmq_socket(zmq, ZMQ_PULL);
-    assert_int_equal(zmq_bind(squatter, "tcp://127.0.0.1:45653"), 0);
+    assert_int_equal(zmq_bind(squatter, "tcp://127.0.0.1:15653"), 0);
     zmq_bind(other, "tcp://127.0.0.1:9550"); /* if it fails, somebody else has taken it */
     run_start(self, "mill",
-              OPTIONS("--set", INBOX, "--set", STORE, "--set", "mill.http=127.0.0.1:45653"));
+              OPTIONS("--set", INBOX, "--set", STORE, "--set", "mill.http=127.0.0.1:15653"));
     assert_int_equal(run_status(self), LEAT_EXIT_FAILED);
     assert_says(self, "(setting mill.http): the address is in use");
 
@@ -239,7 +239,7 @@ static void occupy(void)
     const char *hang = "hang";
     void *zmq = zmq_ctx_new(), *push = leat_socket_output(zmq, NULL);
     msgpack_sbuffer frame = rig_frame("mill", "grain", 1, &hang, 1);
-    zmq_connect(push, "tcp://127.0.0.1:45651");
+    zmq_connect(push, "tcp://127.0.0.1:15651");
     rig_await(zmq_send(push, frame.data, frame.size, ZMQ_DONTWAIT) >= 0);
     msgpack_sbuffer_destroy(&frame);
     leat_socket_close(&push, 5000);

@@ -162,9 +162,9 @@ static void the_same_without_a_child(void **state)
 {
     struct site *self = *state;
     site_set(self, "child.enabled=no");
-    site_set(self, "mill.inbox=tcp://127.0.0.1:45631");
-    site_set(self, "store.address=tcp://127.0.0.1:45632");
-    site_next(self, "tcp://127.0.0.1:45632");
+    site_set(self, "mill.inbox=tcp://127.0.0.1:15631");
+    site_set(self, "store.address=tcp://127.0.0.1:15632");
+    site_next(self, "tcp://127.0.0.1:15632");
     site_start(self);
     for (uint64_t seq = 1; seq <= 50; seq++) {
         site_send(self, seq, "rye");
@@ -221,13 +221,13 @@ static void a_blocked_stage_stops_reading_and_still_obeys(void **state)
 static void a_drain_finishes_what_is_in_hand(void **state)
 {
     struct site *self = *state;
-    site_set(self, "store.address=tcp://127.0.0.1:45633");
+    site_set(self, "store.address=tcp://127.0.0.1:15633");
     site_start(self);
     site_send(self, 1, "rye");
     rig_await(site_metric(self, "leat_stage_batches_in_total", "stage=\"mill\"") == 1);
     site_order(self, "d20000");
     rig_await(atomic_load(&self->host.state) == LEAT_DRAINING);
-    site_next(self, "tcp://127.0.0.1:45633");
+    site_next(self, "tcp://127.0.0.1:15633");
     assert_int_equal(site_join(self), LEAT_EXIT_OK);
     struct leat_batch *batch = site_receive(self);
     assert_int_equal(batch->head.seq, 1);
@@ -277,9 +277,9 @@ static void a_reload_takes_reloadable_settings(void **state)
 static void a_stage_that_cannot_start_fails(void **state)
 {
     struct site *self = *state;
-    site_set(self, "mill.inbox=tcp://127.0.0.1:45634");
+    site_set(self, "mill.inbox=tcp://127.0.0.1:15634");
     void *squatter = zmq_socket(self->zmq, ZMQ_PULL);
-    assert_int_equal(zmq_bind(squatter, "tcp://127.0.0.1:45634"), 0);
+    assert_int_equal(zmq_bind(squatter, "tcp://127.0.0.1:15634"), 0);
     assert_int_equal(pthread_create(&self->thread, NULL, site_run, self), 0);
     assert_int_equal(site_join(self), LEAT_EXIT_FAILED);
     zmq_close(squatter);
