@@ -28,7 +28,7 @@ static const struct manual_option send_options[] = {
      "Give up when nothing was answered or committed for so long. 0: never. Default: 60."},
     {"--client", "NAME",
      "This client's name, 1 to 128 bytes. A second client of the same name ends the first one's "
-     "session. Default: a random one."},
+     "session, and waits for what that one left open. Default: a random one."},
     {"--rejects", "N", "Print at most N reasons of rejected lines. Default: 20."},
     {"--rejects-file", "FILE",
      "Write every rejected line to FILE, as NDJSON with file, line, code and reason."},

@@ -99,11 +99,23 @@ static uint64_t unanswered(const struct sender *self)
     return self->known.sent - self->known.accepted - self->known.rejected;
 }
 
-/* Sees what has moved; judges whether it goes on. */
-static bool look(struct sender *self, struct leat_error *err)
+/* A client whose name was used before hears of what the earlier one left open as well: that is not
+ * counted. */
+static struct leat_progress read_progress(const struct sender *self)
 {
     struct leat_progress now;
     leat_progress(self->client, &now);
+    if (now.dead > now.accepted)
+        now.dead = now.accepted;
+    if (now.committed > now.accepted - now.dead)
+        now.committed = now.accepted - now.dead;
+    return now;
+}
+
+/* Sees what has moved; judges whether it goes on. */
+static bool look(struct sender *self, struct leat_error *err)
+{
+    struct leat_progress now = read_progress(self);
     const struct leat_progress *old = &self->known;
     bool moved = now.accepted + now.rejected + now.committed + now.dead !=
                  old->accepted + old->rejected + old->committed + old->dead;
@@ -193,10 +205,12 @@ bool sender_settle(struct sender *self, struct leat_error *err)
     return flush(self, LEAT_UNTIL_ACCEPTED, err);
 }
 
-/* What was all refused leaves nothing to commit, and nobody tells that it is committed. */
+/* What was all refused leaves nothing to commit, and word of that takes a second; the counts tell
+ * at once, unless they are about an earlier client of the name too. */
 static bool all_stored(const struct sender *self)
 {
-    return self->known.accepted == self->known.committed + self->known.dead;
+    return !self->options.client &&
+           self->known.accepted == self->known.committed + self->known.dead;
 }
 
 bool sender_finish(struct sender *self, struct leat_error *err)
@@ -211,7 +225,7 @@ void sender_linger(struct sender *self)
 {
     if (self->end != SENDER_REFUSED)
         leat_flush(self->client, LEAT_UNTIL_ACCEPTED, LINGER_MS, NULL);
-    leat_progress(self->client, &self->known);
+    self->known = read_progress(self);
 }
 
 enum sender_end sender_end(const struct sender *self)

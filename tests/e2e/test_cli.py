@@ -305,6 +305,21 @@ def test_an_interrupted_send_says_what_it_knows(folder, stuck):
     assert json.loads(out)["accepted"] == 1
 
 
+def test_a_second_client_of_the_name_ends_the_first(folder, stuck):
+    path = harness.texts_file(folder / "many.ndjson", range(3000))
+    first = subprocess.Popen(
+        [harness.BIN / "leat", "send", "--to", stuck.endpoint, "--client", "me", "--json", path],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until("it was accepted",
+          lambda: (stuck.program.metric("leat_ingest_records_accepted_total") or 0) >= 3000)
+    one = ndjson(folder / "a.ndjson", {"id": "a", "text": "one"})
+    result = json.loads(leat("send", "--to", stuck.endpoint, "--client", "me", "--json", "--wait",
+                             "accepted", one, check=True).stdout)
+    assert (result["accepted"], result["committed"]) == (1, 0)
+    out, err = first.communicate(timeout=60)
+    assert first.returncode == 1 and "fenced" in err and "me" in json.loads(out)["error"]
+
+
 def test_what_comes_through_a_pipe_is_sent_as_it_comes(embedded):
     process = subprocess.Popen(
         [harness.BIN / "leat", "send", "--to", embedded.endpoint, "--json", "-"],
