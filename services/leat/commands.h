@@ -13,7 +13,7 @@ enum {
 extern const struct command commands[];
 
 extern const struct manual run_manual, send_manual, show_manual, stats_manual, dead_manual,
-    config_manual, train_manual;
+    config_manual, train_manual, health_manual;
 
 int command_run(int argc, char **argv);
 int command_send(int argc, char **argv);
@@ -22,5 +22,6 @@ int command_stats(int argc, char **argv);
 int command_dead(int argc, char **argv);
 int command_config(int argc, char **argv);
 int command_train(int argc, char **argv);
+int command_health(int argc, char **argv);
 
 #endif

@@ -7,10 +7,15 @@
 #include <string.h>
 
 const struct command commands[] = {
-    {&run_manual, command_run},     {&send_manual, command_send},
-    {&show_manual, command_show},   {&stats_manual, command_stats},
-    {&dead_manual, command_dead},   {&config_manual, command_config},
-    {&train_manual, command_train}, {NULL, NULL},
+    {&run_manual, command_run},
+    {&send_manual, command_send},
+    {&show_manual, command_show},
+    {&stats_manual, command_stats},
+    {&dead_manual, command_dead},
+    {&config_manual, command_config},
+    {&train_manual, command_train},
+    {&health_manual, command_health},
+    {NULL, NULL},
 };
 
 static const struct command *find(const char *name)
@@ -60,14 +65,16 @@ static void print_overview(FILE *out)
 
 static int help(int argc, char **argv)
 {
+    /* For those who install: the same text as a man page. */
+    bool roff = argc == 3 && strcmp(argv[1], "--roff") == 0;
     if (argc < 2) {
         print_overview(stdout);
         return LEAT_EXIT_OK;
     }
-    const struct command *command = find(argv[1]);
+    const struct command *command = find(argv[roff ? 2 : 1]);
     if (!command)
-        return unknown(argv[1]);
-    manual_print(command->manual, stdout);
+        return unknown(argv[roff ? 2 : 1]);
+    (roff ? manual_roff : manual_print)(command->manual, stdout);
     return LEAT_EXIT_OK;
 }
 

@@ -38,6 +38,9 @@ struct command {
 /* Prints all of it, laid out as man does. */
 void manual_print(const struct manual *self, FILE *out);
 
+/* The same as a man page of section 1: leat-NAME(1). */
+void manual_roff(const struct manual *self, FILE *out);
+
 /* The option of that name, or NULL. The length is the name's, without what an "=" adds. */
 const struct manual_option *manual_option_find(const struct manual *self, const char *name,
                                                size_t length);

@@ -36,7 +36,7 @@ def push(endpoint, records):
 # --- help ---------------------------------------------------------------------------------------
 
 
-COMMANDS = ["run", "send", "show", "stats", "dead", "config", "train"]
+COMMANDS = ["run", "send", "show", "stats", "dead", "config", "train", "health"]
 
 
 def test_help_lists_every_command():
