@@ -344,10 +344,10 @@ def leat(*arguments, input=None, check=False, environment=None, timeout=300):
     return done
 
 
-def send(endpoint, *files, wait="committed", options=(), check=True, input=None):
+def send(endpoint, *files, wait="committed", options=(), check=True, input=None, timeout=300):
     """`leat send --json`; the object that it prints last."""
     done = leat("send", "--to", endpoint, "--kind", "text", "--wait", wait, "--json", *options,
-                *files, input=input, check=check)
+                *files, input=input, check=check, timeout=timeout)
     lines = done.stdout.strip().splitlines()
     assert lines, done.stderr
     return json.loads(lines[-1])
