@@ -288,7 +288,8 @@ struct leat_peers *leat_peers_open(const struct leat_peers_options *options, str
     self->stale_us = (options->stale_ms ? options->stale_ms : STALE_MS) * 1000;
     peers_metrics(self, options->metrics);
     self->socket = options->topic ? leat_socket_subscriber(options->zmq, options->topic, err)
-                                  : leat_socket_output(options->zmq, err);
+                   : options->best_effort ? leat_socket_side_output(options->zmq, err)
+                                          : leat_socket_output(options->zmq, err);
     if (!self->socket || !peers_monitor(self, options->zmq, err) ||
         !peers_list(self, options->addresses, err) || !peers_resolve(self, options, err))
         leat_peers_close(&self, 0);

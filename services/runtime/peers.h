@@ -33,6 +33,7 @@ struct leat_peers_options {
     const char *addresses;  /* the value of … */
     const char *setting;    /* … this setting, for messages */
     const uint8_t *topic;   /* NULL: a PUSH; else a SUB for these LEAT_ID_SIZE bytes */
+    bool best_effort;       /* a PUSH with room for what nobody waits to send */
     int64_t refresh_ms;     /* setting peers.refresh; 0: 5 s */
     int64_t stale_ms;       /* 0: 10 s */
     leat_lookup_fn *lookup; /* NULL: getaddrinfo */

@@ -10,6 +10,10 @@ enum {
      * holds back little; on inproc the limits of both ends add up. */
     DATA_HWM = 2,
 
+    /* Frames of a side output, some 100 KB each, that wait for an instance that is at work for a
+     * moment; what comes beyond is dropped. */
+    SIDE_HWM = 32,
+
     /* Without a bound the kernel swallows megabytes for a stalled reader. */
     KERNEL_BUFFER = 128 << 10,
 
@@ -163,6 +167,14 @@ void *leat_socket_output(void *zmq, struct leat_error *err)
     set_data(socket);
     /* Nothing is queued for an address that nobody answers at. */
     set_int(socket, ZMQ_IMMEDIATE, 1);
+    return socket;
+}
+
+void *leat_socket_side_output(void *zmq, struct leat_error *err)
+{
+    void *socket = leat_socket_output(zmq, err);
+    if (socket)
+        set_int(socket, ZMQ_SNDHWM, SIDE_HWM);
     return socket;
 }
 

@@ -15,6 +15,9 @@ void *leat_socket_inbox(void *zmq, const char *address, const char *setting, siz
                         struct leat_error *err);             /* PULL */
 void *leat_socket_output(void *zmq, struct leat_error *err); /* PUSH */
 
+/* For what is sent without waiting, and dropped when there is no room: a longer queue. */
+void *leat_socket_side_output(void *zmq, struct leat_error *err); /* PUSH */
+
 /* Acknowledgements: persist publishes, ingest subscribes to its run and connects by peers.h. */
 void *leat_socket_publisher(void *zmq, const char *address, const char *setting,
                             struct leat_error *err); /* PUB */

@@ -111,6 +111,7 @@ static bool loop_open_side(struct stage_loop *self, struct leat_error *err)
         .peer = out,
         .addresses = leat_settings_str(settings, out),
         .setting = out,
+        .best_effort = true,
         .refresh_ms = leat_settings_int(settings, "peers.refresh"),
     };
     return (self->side_out = leat_peers_open(&options, err)) != NULL;

@@ -441,7 +441,7 @@ static void a_row_holds_all_that_was_found(void **state)
 {
     struct fixture *f = *state;
     struct leat_batch *batch = classified_batch(f);
-    struct leat_row_context ctx = {batch, 0, 77, 77};
+    struct leat_row_context ctx = {.batch = batch, .version = 77, .ingested_at = 77};
     struct leat_value values[64];
     char code[32], message[200];
     struct leat_error err;
@@ -472,7 +472,7 @@ static void a_text_without_a_result_is_never_a_row(void **state)
 {
     struct fixture *f = *state;
     struct leat_batch *batch = classified_batch(f);
-    struct leat_row_context ctx = {batch, 0, 77, 77};
+    struct leat_row_context ctx = {.batch = batch, .version = 77, .ingested_at = 77};
     struct leat_value values[64];
     char code[32], message[200];
     struct leat_error err;

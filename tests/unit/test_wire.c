@@ -11,7 +11,7 @@ static void every_type_has_its_size(void **state)
     (void)state;
     static const struct {
         const char *bytes;
-        size_t size;
+        uint8_t size;
     } cases[] = {
         {"\x00", 1},
         {"\x7f", 1},
