@@ -609,7 +609,7 @@ static void read_settings(struct door *self, const struct leat_settings *setting
     self->credit = (size_t)leat_settings_int(settings, "ingest.credit");
     if (self->credit < self->limits.send_bytes)
         self->credit = self->limits.send_bytes;
-    for (size_t i = 0; leat_flows[i] && i < METERS_KINDS; i++)
+    for (size_t i = 0; i < METERS_KINDS && leat_flows[i]; i++)
         self->kinds[i] = leat_flows[i]->kind;
 }
 
