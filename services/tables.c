@@ -3,6 +3,6 @@
 #include "services/runtime/service.h"
 
 const struct leat_setting *const leat_tables[] = {
-    leat_runtime_settings, ingest_settings,  cache_settings,
-    classify_settings,     persist_settings, NULL,
+    leat_runtime_settings, ingest_settings,  cache_settings, classify_settings,
+    regress_settings,      persist_settings, NULL,
 };

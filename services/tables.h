@@ -8,6 +8,7 @@
 extern const struct leat_setting ingest_settings[];
 extern const struct leat_setting cache_settings[];
 extern const struct leat_setting classify_settings[];
+extern const struct leat_setting regress_settings[];
 extern const struct leat_setting persist_settings[];
 
 /* The above and the runtime's, ended by NULL. */

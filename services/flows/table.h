@@ -16,13 +16,20 @@ enum leat_column_type {
     LEAT_COL_BYTEA,       /* bytea         BLOB */
 };
 
-/* One value of a row. Text and bytes belong to the batch the row was made of. */
+/* One value of a row. Text and bytes belong to the batch the row was made of. The last value of a
+ * row may stand for a whole run of columns (see leat_table.run): the i-th of them is the
+ * little-endian float64 at run.at + i * run.stride, NaN for NULL. So what was computed in columns
+ * is stored from there, without a leat_value for each. */
 struct leat_value {
     bool null;
     union {
         struct leat_span bytes; /* TEXT, UUID (16 bytes), JSONB, BYTEA */
         int64_t integer;        /* BIGINT, BOOL, TIMESTAMPTZ */
         double real;            /* DOUBLE */
+        struct {
+            const uint8_t *at;
+            size_t stride; /* bytes */
+        } run;
     };
 };
 
@@ -39,6 +46,7 @@ struct leat_row_context {
     uint32_t index;
     int64_t version;
     int64_t ingested_at; /* µs: the batch's stamp */
+    const struct leat_table *table;
 };
 
 struct leat_table {
@@ -46,14 +54,32 @@ struct leat_table {
     const struct leat_column *columns; /* ended by a NULL name; one is "version", one is "origin" */
     size_t n_columns;
 
+    /* The columns from this one on are DOUBLE and nullable, and share one value; 0: each column has
+     * its own. */
+    size_t run;
+
+    /* Column whose months (UTC) PostgreSQL partitions the table by, a TIMESTAMPTZ of the key; NULL:
+     * not partitioned. */
+    const char *monthly;
+
+    /* The columns follow from settings: Leat makes the table, and adds columns to it, when it is
+     * opened, instead of by a numbered migration. */
+    bool configured;
+
     /* Rows that an item gives in this table (a text: 1). */
     uint32_t (*rows)(const struct leat_row_context *ctx, const msgpack_object *record);
 
-    /* Fills `values` (rows × n_columns, row-major) for an item without an error. Memory from the
-     * batch's arena. false: the item cannot be stored, and why (it becomes a dead letter). */
+    /* Fills `values` (rows × leat_table_width, row-major) for an item without an error. Memory from
+     * the batch's arena. false: the item cannot be stored, and why (it becomes a dead letter). */
     bool (*fill)(const struct leat_row_context *ctx, const msgpack_object *record,
                  struct leat_value *values, struct leat_batch *arena, char code[32],
                  char message[200]);
 };
+
+/* Values that a row has. */
+static inline size_t leat_table_width(const struct leat_table *table)
+{
+    return table->run ? table->run + 1 : table->n_columns;
+}
 
 #endif

@@ -1,77 +1,23 @@
 #include "services/flows/text/record.h"
 
-#include <stdio.h>
+#include "services/flows/field.h"
+
 #include <string.h>
-
-static bool refuse(struct leat_why *why, const char *code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static bool refuse(struct leat_why *why, const char *code, const char *format, ...)
-{
-    why->code = code;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why->message, sizeof why->message, format, args);
-    va_end(args);
-    return false;
-}
-
-/* A string field of a text, and the codes under which it is refused. */
-struct string_rule {
-    const char *name;
-    bool required;
-    size_t max;
-    const char *missing, *type, *empty, *too_long;
-};
-
-static bool read_string(const msgpack_object *record, const struct string_rule *rule,
-                        struct leat_span *out, struct leat_why *why)
-{
-    *out = (struct leat_span){0};
-    const msgpack_object *value = leat_wire_get(record, rule->name);
-    if (!value || value->type == MSGPACK_OBJECT_NIL)
-        return rule->required ? refuse(why, rule->missing, "there is no \"%s\"", rule->name) : true;
-    if (value->type != MSGPACK_OBJECT_STR)
-        return refuse(why, rule->type, "\"%s\" must be a string", rule->name);
-    *out = (struct leat_span){(const uint8_t *)value->via.str.ptr, value->via.str.size};
-    if (rule->required && out->size == 0)
-        return refuse(why, rule->empty, "\"%s\" is empty", rule->name);
-    if (out->size > rule->max)
-        return refuse(why, rule->too_long, "\"%s\" has %zu bytes; at most %zu are taken",
-                      rule->name, out->size, rule->max);
-    if (leat_wire_text_ok(*out))
-        return true;
-    if (memchr(out->data, 0, out->size))
-        return refuse(why, "nul", "\"%s\" contains a NUL character", rule->name);
-    return refuse(why, "not_utf8", "\"%s\" is not valid UTF-8", rule->name);
-}
 
 static bool read_reach(const msgpack_object *record, int64_t *out, struct leat_why *why)
 {
     *out = 0;
-    const msgpack_object *value = leat_wire_get(record, "reach");
-    if (!value || value->type == MSGPACK_OBJECT_NIL)
+    const msgpack_object *value = leat_field(record, "reach");
+    if (!value)
         return true;
     if (value->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
-        return refuse(why, "reach_negative", "\"reach\" is %lld; it must be 0 or more",
-                      (long long)value->via.i64);
+        return leat_refuse(why, "reach_negative", "\"reach\" is %lld; it must be 0 or more",
+                           (long long)value->via.i64);
     if (value->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
-        return refuse(why, "reach_type", "\"reach\" must be a whole number");
+        return leat_refuse(why, "reach_type", "\"reach\" must be a whole number");
     if (value->via.u64 > INT64_MAX)
-        return refuse(why, "reach_range", "\"reach\" is above 9223372036854775807");
+        return leat_refuse(why, "reach_range", "\"reach\" is above 9223372036854775807");
     *out = (int64_t)value->via.u64;
-    return true;
-}
-
-static bool read_verified(const msgpack_object *record, bool *out, struct leat_why *why)
-{
-    *out = false;
-    const msgpack_object *value = leat_wire_get(record, "verified");
-    if (!value || value->type == MSGPACK_OBJECT_NIL)
-        return true;
-    if (value->type != MSGPACK_OBJECT_BOOLEAN)
-        return refuse(why, "verified_type", "\"verified\" must be true or false");
-    *out = value->via.boolean;
     return true;
 }
 
@@ -187,16 +133,16 @@ bool text_time_parse(struct leat_span text, int64_t *us)
 static bool read_published_at(const msgpack_object *record, struct text_record *out,
                               struct leat_why *why)
 {
-    const msgpack_object *value = leat_wire_get(record, "published_at");
-    if (!value || value->type == MSGPACK_OBJECT_NIL)
+    const msgpack_object *value = leat_field(record, "published_at");
+    if (!value)
         return true;
     out->has_published_at = true;
     if (value->type == MSGPACK_OBJECT_STR) {
         struct leat_span text = {(const uint8_t *)value->via.str.ptr, value->via.str.size};
         if (text_time_parse(text, &out->published_at))
             return true;
-        return refuse(why, "published_at_format",
-                      "\"published_at\" is no RFC 3339 time such as 2026-01-31T12:00:00Z");
+        return leat_refuse(why, "published_at_format",
+                           "\"published_at\" is no RFC 3339 time such as 2026-01-31T12:00:00Z");
     }
     if (value->type == MSGPACK_OBJECT_POSITIVE_INTEGER && value->via.u64 <= (uint64_t)time_last)
         out->published_at = (int64_t)value->via.u64;
@@ -204,33 +150,23 @@ static bool read_published_at(const msgpack_object *record, struct text_record *
         out->published_at = value->via.i64;
     else if (value->type == MSGPACK_OBJECT_POSITIVE_INTEGER ||
              value->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
-        return refuse(why, "published_at_range",
-                      "\"published_at\" is outside the years 1 to 9999 (microseconds since 1970)");
+        return leat_refuse(
+            why, "published_at_range",
+            "\"published_at\" is outside the years 1 to 9999 (microseconds since 1970)");
     else
-        return refuse(why, "published_at_type",
-                      "\"published_at\" must be microseconds since 1970 or an RFC 3339 string");
-    return true;
-}
-
-static bool check_version(const msgpack_object *record, struct leat_why *why)
-{
-    const msgpack_object *value = leat_wire_get(record, "version");
-    if (!value || value->type == MSGPACK_OBJECT_NIL)
-        return true;
-    if (value->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
-        return refuse(why, "version_type", "\"version\" must be a whole number above 0");
-    if (value->via.u64 == 0 || value->via.u64 > INT64_MAX)
-        return refuse(why, "version_range", "\"version\" is outside 1 to 9223372036854775807");
+        return leat_refuse(
+            why, "published_at_type",
+            "\"published_at\" must be microseconds since 1970 or an RFC 3339 string");
     return true;
 }
 
 bool text_record_read(const msgpack_object *record, const struct leat_flow_limits *limits,
                       struct text_record *out, struct leat_why *why)
 {
-    static const struct string_rule id = {"id",      true,       TEXT_ID_MAX,  "id_missing",
-                                          "id_type", "id_empty", "id_too_long"};
+    static const struct leat_string_rule id = {"id",      true,       TEXT_ID_MAX,  "id_missing",
+                                               "id_type", "id_empty", "id_too_long"};
     static const struct {
-        struct string_rule rule;
+        struct leat_string_rule rule;
         size_t at;
     } optional[] = {
         {{"source_type", false, TEXT_SOURCE_TYPE_MAX, NULL, "source_type_type", NULL,
@@ -249,16 +185,19 @@ bool text_record_read(const msgpack_object *record, const struct leat_flow_limit
 
     *out = (struct text_record){0};
     if (record->type != MSGPACK_OBJECT_MAP)
-        return refuse(why, "record_not_map", "a record must be a map");
-    struct string_rule text = {"text",      true,         limits->text_max_bytes, "text_missing",
-                               "text_type", "text_empty", "text_too_long"};
-    if (!read_string(record, &id, &out->id, why) || !read_string(record, &text, &out->text, why))
+        return leat_refuse(why, "record_not_map", "a record must be a map");
+    struct leat_string_rule text = {"text",         true,        limits->text_max_bytes,
+                                    "text_missing", "text_type", "text_empty",
+                                    "text_too_long"};
+    if (!leat_field_string(record, &id, &out->id, why) ||
+        !leat_field_string(record, &text, &out->text, why))
         return false;
     for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
         struct leat_span *field = (struct leat_span *)((char *)out + optional[i].at);
-        if (!read_string(record, &optional[i].rule, field, why))
+        if (!leat_field_string(record, &optional[i].rule, field, why))
             return false;
     }
-    return read_verified(record, &out->verified, why) && read_reach(record, &out->reach, why) &&
-           read_published_at(record, out, why) && check_version(record, why);
+    return leat_field_bool(record, "verified", "verified_type", &out->verified, why) &&
+           read_reach(record, &out->reach, why) && read_published_at(record, out, why) &&
+           leat_field_version(record, why);
 }
