@@ -1,25 +1,28 @@
-/* The stage: collects batches into a load, and writes it when it is full or old enough.
+/* The stage: collects batches into a load, and has it written when it is full or old enough.
+ * Writers do that in threads of their own: while they do, the next load is collected.
  *
  * Ensures: 1. A batch is acknowledged only after every record of it is committed, as rows or as a
- * dead letter. 2. While the store is away nothing is read and nothing is given up; the load is
- * tried again, after growing pauses, for ever. 3. Memory is bounded: by persist.rows and
- * persist.bytes, and one batch more. */
+ * dead letter. 2. While the store is away nothing is read and nothing is given up; what could not
+ * be written is tried again, after growing pauses, for ever. 3. Memory is bounded: for each writer
+ * and for what is being collected, persist.rows and persist.bytes, and one batch more. */
 #include "services/persist/persist.h"
 
-#include "services/persist/load.h"
-#include "services/persist/meters.h"
-#include "services/persist/store.h"
-#include "services/persist/triage.h"
+#include "services/persist/crew.h"
+#include "services/persist/gauges.h"
 #include "services/runtime/clock.h"
-#include "services/runtime/log.h"
 #include "services/tables.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
     BUSY_ROWS = 100,  /* a transaction of so many rows shows that much is coming in, … */
     BUSY_US = 200000, /* … for so long after it */
     GOOD_ROWS = 2000, /* more rows hardly make a transaction cheaper a row */
+    SMALL_ROWS = 100, /* a load of fewer is waited for, … */
+    SMALL_MS = 5,     /* … so long, so that its acknowledgements go out at once */
+    RESULT_MS = 1,    /* how often results are looked for otherwise */
+    SLICE_MS = 100,   /* of a wait for a free writer */
 };
 
 struct limits {
@@ -31,13 +34,13 @@ struct persist {
     struct leat_stage_context *ctx;
     struct limits limits;
     int64_t retry_least_ms, retry_most_ms;
-    struct store *store;
-    struct load *load;
-    struct triage_counts triage;
-    struct meters meters;
+    struct crew *crew;
+    struct load *load; /* being collected */
+    struct gauges gauges;
     struct leat_log_site kind_site;
-    bool away;            /* the last attempt failed */
-    int64_t pause_ms;     /* before the next one; doubled each time */
+    atomic_bool closing;
+    bool away;            /* what was tried last failed */
+    int64_t pause_ms;     /* before the next try; doubled each time */
     int64_t next_us;      /* monotonic: when to try again */
     int64_t oldest_us;    /* monotonic: when the first batch of the load came */
     int64_t committed_us; /* monotonic: of the last commit */
@@ -54,10 +57,14 @@ static void read_limits(struct limits *limits, const struct leat_settings *setti
     limits->wait_most_us = leat_settings_int(settings, "persist.wait_most") * 1000;
 }
 
-static bool is_stopping(void *ctx)
+/* Asked by the writers' threads. */
+static bool is_stopping(void *arg)
 {
-    return leat_stage_stopping(ctx);
+    struct persist *self = arg;
+    return atomic_load(&self->closing) || leat_stage_stopping(self->ctx);
 }
+
+/* --- the store comes and goes ----------------------------------------------------------------- */
 
 static void back(struct persist *self)
 {
@@ -67,7 +74,7 @@ static void back(struct persist *self)
     }
     self->away = false;
     self->pause_ms = self->retry_least_ms;
-    leat_metric_set(self->meters.ready, 1);
+    leat_metric_set(self->gauges.ready, 1);
 }
 
 /* Instances that lost the same server come back at different times. */
@@ -80,7 +87,7 @@ static void away(struct persist *self, const struct leat_error *why)
 {
     int64_t pause_ms = jittered(self, self->pause_ms);
     leat_log(LEAT_WARN, "persist", "store_away", LEAT_S("reason", why->text),
-             LEAT_I("retry_ms", pause_ms), LEAT_I("batches", load_batches(self->load)));
+             LEAT_I("retry_ms", pause_ms));
     if (!self->away)
         leat_stage_ready(self->ctx, false, "the store is away");
     self->away = true;
@@ -88,54 +95,74 @@ static void away(struct persist *self, const struct leat_error *why)
     self->pause_ms *= 2;
     if (self->pause_ms > self->retry_most_ms)
         self->pause_ms = self->retry_most_ms;
-    leat_metric_set(self->meters.ready, 0);
-    leat_metric_inc(self->meters.away, 1);
+    leat_metric_set(self->gauges.ready, 0);
+    leat_metric_inc(self->gauges.away, 1);
 }
 
-static void acknowledge(struct persist *self)
+/* --- results ---------------------------------------------------------------------------------- */
+
+static void acknowledge(struct persist *self, const struct load *load)
 {
     int64_t batches = 0, committed = 0, dead = 0;
-    for (size_t i = 0; i < load_batches(self->load); i++) {
-        const struct load_batch *it = load_batch(self->load, i);
+    for (size_t i = 0; i < load_batches(load); i++) {
+        const struct load_batch *it = load_batch(load, i);
         uint32_t good, bad;
         if (it->aside)
             continue;
-        load_count(self->load, i, &good, &bad);
+        load_count(load, i, &good, &bad);
         leat_stage_ack(self->ctx, &it->batch->head, good, bad);
         batches++;
         committed += good;
         dead += bad;
     }
-    leat_metric_inc(self->meters.batches, batches);
-    leat_metric_inc(self->meters.committed, committed);
-    leat_metric_inc(self->meters.dead, dead);
+    leat_metric_inc(self->gauges.batches, batches);
+    leat_metric_inc(self->gauges.committed, committed);
+    leat_metric_inc(self->gauges.dead, dead);
 }
 
-static void show_load(struct persist *self)
+static void accept_result(struct persist *self, const struct writer_result *result)
 {
-    leat_metric_set(self->meters.waiting_rows, (int64_t)load_row_count(self->load));
-    leat_metric_set(self->meters.waiting_bytes, (int64_t)load_bytes(self->load));
-}
-
-/* Writes the load; true when nothing of it is left. */
-static bool flush(struct persist *self)
-{
-    struct leat_error err;
-    int64_t before = leat_monotonic_us();
-    bool done = triage_write(self->store, self->load, leat_now_us(), &self->triage, &err);
-    leat_metric_inc(self->meters.seconds, leat_monotonic_us() - before);
-    meters_copy(&self->meters, &self->store->counts, &self->triage);
-    if (!done) {
-        away(self, &err);
-        return false;
+    leat_metric_inc(self->gauges.seconds, result->us);
+    if (!result->done) {
+        away(self, &result->err);
+        return;
     }
-    back(self);
-    acknowledge(self);
-    self->committed_us = leat_monotonic_us();
-    self->committed_rows = load_row_count(self->load);
-    load_clear(self->load);
-    show_load(self);
-    return true;
+    if (result->load) {
+        acknowledge(self, result->load);
+        self->committed_us = leat_monotonic_us();
+        self->committed_rows = load_row_count(result->load);
+        load_clear(result->load);
+    }
+    if (crew_failed(self->crew) == 0)
+        back(self);
+}
+
+static void show(struct persist *self)
+{
+    struct store_counts store;
+    struct triage_counts triage;
+    size_t rows, bytes;
+    crew_counts(self->crew, &store, &triage);
+    gauges_copy(&self->gauges, &store, &triage);
+    crew_weight(self->crew, &rows, &bytes);
+    leat_metric_set(self->gauges.waiting_rows, (int64_t)(rows + load_row_count(self->load)));
+    leat_metric_set(self->gauges.waiting_bytes, (int64_t)(bytes + load_bytes(self->load)));
+}
+
+/* Takes what the writers have to say, waiting up to `wait_ms` for the first of it. */
+static void take_results(struct persist *self, int wait_ms)
+{
+    struct writer_result result;
+    for (; crew_take(self->crew, wait_ms, &result); wait_ms = 0)
+        accept_result(self, &result);
+    show(self);
+}
+
+/* --- loads ------------------------------------------------------------------------------------ */
+
+static bool is_empty(const struct persist *self)
+{
+    return load_batches(self->load) == 0;
 }
 
 static bool is_full(const struct persist *self)
@@ -144,81 +171,101 @@ static bool is_full(const struct persist *self)
            load_bytes(self->load) >= self->limits.bytes;
 }
 
+static bool is_good(const struct persist *self)
+{
+    return load_row_count(self->load) >= GOOD_ROWS || is_full(self);
+}
+
+/* Hands the load to a writer; false when none is free. */
+static bool hand_over(struct persist *self)
+{
+    struct load *empty = crew_give(self->crew, self->load, is_good(self));
+    if (!empty)
+        return false;
+    self->load = empty;
+    return true;
+}
+
 /* How long the first batch of a load may wait for more. */
 static int64_t patience_us(const struct persist *self, int64_t now, bool idle)
 {
     if (!idle)
         return self->limits.wait_most_us;
     bool busy = self->committed_rows >= BUSY_ROWS && now - self->committed_us < BUSY_US;
-    bool good = load_row_count(self->load) >= GOOD_ROWS;
-    return good ? 0 : busy ? self->limits.wait_busy_us : self->limits.wait_us;
+    return is_good(self) ? 0 : busy ? self->limits.wait_busy_us : self->limits.wait_us;
 }
 
 static enum leat_verdict take(void *arg, struct leat_batch *batch)
 {
     struct persist *self = arg;
     uint64_t suppressed;
-    if (load_batches(self->load) == 0)
+    if (is_empty(self))
         self->oldest_us = leat_monotonic_us();
     if (!load_add(self->load, batch, leat_now_us())) {
-        leat_metric_inc(self->meters.refused_kinds, 1);
+        leat_metric_inc(self->gauges.refused_kinds, 1);
         if (leat_log_allow(&self->kind_site, &suppressed))
             leat_log(LEAT_WARN, "persist", "kind_unknown", LEAT_S("kind", batch->head.kind),
                      LEAT_I("seq", batch->head.seq), LEAT_I("suppressed", suppressed));
         return LEAT_DROP;
     }
-    if (is_full(self) && !self->away)
-        flush(self);
+    /* Full: not before there is room for more is anything else read. */
+    while (is_full(self) && !self->away && !is_stopping(self) && !hand_over(self))
+        take_results(self, SLICE_MS);
     return LEAT_TAKEN;
 }
 
-/* Nothing to write, and the store was away: is it back? */
-static void look(struct persist *self)
-{
-    struct leat_error err;
-    bool permanent;
-    if (self->store->type->check(self->store, &permanent, &err))
-        back(self);
-    else
-        away(self, &err);
-    meters_copy(&self->meters, &self->store->counts, &self->triage);
-}
+/* --- turns ------------------------------------------------------------------------------------ */
 
 static int until_ms(int64_t when_us, int64_t now_us)
 {
     return when_us <= now_us ? 0 : (int)((when_us - now_us + 999) / 1000);
 }
 
+/* Away: what comes next is a result, or the next try. */
+static int turn_away(struct persist *self, int64_t now)
+{
+    if (crew_working(self->crew) > 0)
+        return RESULT_MS;
+    if (now < self->next_us)
+        return until_ms(self->next_us, now);
+    crew_retry(self->crew);
+    return RESULT_MS;
+}
+
 static int tick(void *arg, bool idle)
 {
     struct persist *self = arg;
+    take_results(self, 0);
     int64_t now = leat_monotonic_us();
-    bool empty = load_batches(self->load) == 0;
-    if (self->away) {
-        if (now < self->next_us)
-            return until_ms(self->next_us, now);
-        if (empty)
-            look(self);
-        else
-            flush(self);
-        return self->away ? until_ms(self->next_us, leat_monotonic_us()) : -1;
-    }
-    if (empty)
-        return -1;
+    if (self->away)
+        return turn_away(self, now);
+    int wait_ms = crew_working(self->crew) > 0 ? RESULT_MS : -1;
+    if (is_empty(self))
+        return wait_ms;
     int64_t due = self->oldest_us + patience_us(self, now, idle);
-    if (now < due) {
-        show_load(self);
-        return until_ms(due, now);
-    }
-    flush(self);
-    return self->away ? until_ms(self->next_us, leat_monotonic_us()) : -1;
+    if (now < due)
+        return wait_ms > 0 ? wait_ms : until_ms(due, now);
+    bool small = load_row_count(self->load) < SMALL_ROWS;
+    if (hand_over(self) && small && idle)
+        take_results(self, SMALL_MS);
+    return RESULT_MS;
 }
 
-/* One attempt: what the store does not take now comes again from the journal. */
+/* Waits for all that is being written. */
+static void settle(struct persist *self)
+{
+    while (crew_working(self->crew) > 0 && !is_stopping(self))
+        take_results(self, SLICE_MS);
+}
+
+/* One try: what the store does not take now comes again from the journal. */
 static bool drain(void *arg)
 {
     struct persist *self = arg;
-    return load_batches(self->load) == 0 || flush(self);
+    settle(self);
+    if (!is_empty(self) && !self->away && hand_over(self))
+        settle(self);
+    return is_empty(self) && crew_working(self->crew) == 0 && crew_failed(self->crew) == 0;
 }
 
 static void reload(void *arg, const struct leat_settings *fresh)
@@ -227,18 +274,21 @@ static void reload(void *arg, const struct leat_settings *fresh)
     read_limits(&self->limits, fresh);
 }
 
+/* --- opening and closing ---------------------------------------------------------------------- */
+
 static void close_persist(void **arg)
 {
     struct persist *self = *arg;
     if (!self)
         return;
-    store_close(&self->store);
+    atomic_store(&self->closing, true);
+    crew_close(&self->crew);
     load_destroy(&self->load);
     free(self);
     *arg = NULL;
 }
 
-static bool open_store(struct persist *self, struct leat_error *err)
+static bool open_crew(struct persist *self, struct leat_error *err)
 {
     const struct leat_settings *settings = leat_stage_settings(self->ctx);
     const struct store_options options = {
@@ -248,19 +298,17 @@ static bool open_store(struct persist *self, struct leat_error *err)
         .timeout_ms = leat_settings_int(settings, "persist.timeout"),
         .staged = leat_settings_int(settings, "persist.staged"),
         .stopping = is_stopping,
-        .arg = self->ctx,
+        .arg = self,
     };
-    bool permanent;
-    struct leat_error why;
-    if (!(self->store = store_open(&options, self->load, err)))
-        return false;
-    if (self->store->type->check(self->store, &permanent, &why)) {
+    bool not_there;
+    self->crew = crew_open(&options, (size_t)leat_settings_int(settings, "persist.sessions"),
+                           &not_there, err);
+    if (!self->crew)
+        return leat_fail_in(err, "store");
+    if (not_there)
+        away(self, err); /* it may come later than we do */
+    else
         back(self);
-        return true;
-    }
-    if (permanent)
-        return leat_fail(err, "store: %s", why.text);
-    away(self, &why); /* it may come later than we do */
     return true;
 }
 
@@ -277,14 +325,12 @@ static bool open_persist(void **arg, struct leat_stage_context *ctx, struct leat
     self->retry_most_ms = leat_settings_int(settings, "persist.retry_most");
     self->pause_ms = self->retry_least_ms;
     read_limits(&self->limits, settings);
-    persist_meters_open(&self->meters, leat_stage_metrics(ctx));
-    if (!open_store(self, err)) {
-        void *opened = self;
-        close_persist(&opened);
-        return false;
-    }
+    gauges_open(&self->gauges, leat_stage_metrics(ctx));
     *arg = self;
-    return true;
+    if (open_crew(self, err))
+        return true;
+    close_persist(arg);
+    return false;
 }
 
 const struct leat_stage persist_stage = {

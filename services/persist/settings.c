@@ -68,6 +68,13 @@ const struct leat_setting persist_settings[] = {
      .reloadable = true,
      .help = "A transaction is committed once its first batch has waited this long, whatever is "
              "coming in."},
+    {.name = "persist.sessions",
+     .type = LEAT_SET_INT,
+     .value = "1",
+     .min = 1,
+     .max = 8,
+     .help = "Sessions at PostgreSQL that write at the same time. More than one helps when the "
+             "server has processors to spare; SQLite has one."},
     {.name = "persist.retry_least",
      .type = LEAT_SET_DURATION,
      .value = "100ms",

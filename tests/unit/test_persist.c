@@ -116,18 +116,24 @@ static void give(struct fixture *f, struct leat_batch *batch)
     assert_int_equal(persist_stage.batch(f->stage, batch), LEAT_TAKEN);
 }
 
-/* Turns as the loop does, which does so every now and then, until there are so many acks. */
-static void turn_until(struct fixture *f, size_t n_acks)
+/* Turns as the loop does, which does so every now and then, until there are so many acks. `idle`:
+ * nothing more is coming in. */
+static void turn(struct fixture *f, size_t n_acks, bool idle)
 {
     int64_t deadline = leat_monotonic_us() + PATIENCE_US;
     while (f->n_acks < n_acks) {
-        int ms = persist_stage.tick(f->stage, true);
+        int ms = persist_stage.tick(f->stage, idle);
         assert_true(leat_monotonic_us() < deadline);
         assert_true(f->n_acks >= n_acks || ms >= 0);
         if (f->n_acks < n_acks)
             usleep(ms < 20 ? (unsigned)ms * 1000 : 20000);
     }
     assert_int_equal(f->n_acks, n_acks);
+}
+
+static void turn_until(struct fixture *f, size_t n_acks)
+{
+    turn(f, n_acks, true);
 }
 
 static int64_t metric(struct fixture *f, const char *name, const char *labels)
@@ -180,17 +186,18 @@ static void batches_that_come_together_share_a_transaction(void **state)
     assert_answer(f->url, "SELECT count(*), min(version) FROM texts", "5|19000");
 }
 
-static void a_full_load_is_committed_at_once(void **state)
+static void a_full_load_does_not_wait_for_more(void **state)
 {
     struct fixture *f = *state;
     set(f, "persist.rows", "100");
+    set(f, "persist.wait_most", "50s");
     open_stage(f);
     give(f, texts_many(1, 1, 1000, "a", 60, "t"));
     assert_int_equal(f->n_acks, 0);
     give(f, texts_many(1, 2, 2000, "b", 60, "t"));
-    assert_int_equal(f->n_acks, 2);
+    turn(f, 2, false);
     give(f, texts_many(1, 3, 3000, "c", 500, "t")); /* larger than any load may be: alone */
-    assert_int_equal(f->n_acks, 3);
+    turn(f, 3, false);
     assert_answer(f->url, "SELECT count(*) FROM texts", "620");
 }
 
@@ -198,9 +205,26 @@ static void bytes_fill_a_load_as_well(void **state)
 {
     struct fixture *f = *state;
     set(f, "persist.bytes", "4KB");
+    set(f, "persist.wait_most", "50s");
     open_stage(f);
     give(f, texts_many(1, 1, 1000, "a", 100, "t"));
-    assert_int_equal(f->n_acks, 1);
+    turn(f, 1, false);
+}
+
+static void what_comes_faster_than_it_is_written_waits_outside(void **state)
+{
+    struct fixture *f = *state;
+    set(f, "persist.rows", "50");
+    open_stage(f);
+    for (unsigned i = 0; i < 40; i++) {
+        char prefix[8];
+        snprintf(prefix, sizeof prefix, "p%u", i);
+        give(f, texts_many(1, i + 1, 1000 * (i + 1), prefix, 50, "t"));
+        /* One load is written, one may be full: no more than these are in hand. */
+        assert_in_range(i + 1 - f->n_acks, 0, 3);
+    }
+    turn_until(f, 40);
+    assert_answer(f->url, "SELECT count(*) FROM texts", "2000");
 }
 
 static void a_load_waits_while_more_is_coming_in(void **state)
@@ -213,8 +237,7 @@ static void a_load_waits_while_more_is_coming_in(void **state)
     int ms = persist_stage.tick(f->stage, false);
     assert_int_equal(f->n_acks, 0);
     assert_in_range(ms, 1, 50000);
-    persist_stage.tick(f->stage, true);
-    assert_int_equal(f->n_acks, 1);
+    turn_until(f, 1);
 }
 
 static void after_much_it_waits_longer_for_more(void **state)
@@ -225,9 +248,9 @@ static void after_much_it_waits_longer_for_more(void **state)
     set(f, "persist.rows", "100");
     open_stage(f);
     give(f, texts_many(1, 1, 1000, "a", 100, "t"));
-    assert_int_equal(f->n_acks, 1);
+    turn(f, 1, false);
     give(f, texts_many(1, 2, 2000, "b", 10, "t"));
-    assert_in_range(persist_stage.tick(f->stage, true), 0, 50000);
+    assert_in_range(persist_stage.tick(f->stage, true), 1, 50000);
     assert_int_equal(f->n_acks, 1);
     turn_until(f, 2); /* but only as long as much was coming in lately */
 }
@@ -299,6 +322,72 @@ static void a_server_that_is_not_there_yet_is_waited_for(void **state)
     cluster_do(&cluster, "stop");
 }
 
+static PGconn *hold_key(const struct cluster *cluster, const char *id)
+{
+    char sql[512];
+    PGconn *pg = PQconnectdb(cluster->conninfo);
+    snprintf(sql, sizeof sql,
+             "BEGIN; INSERT INTO texts SELECT '%s', 1, gen_random_uuid(), 1, 't', NULL, NULL, NULL,"
+             " NULL, NULL, false, 0, NULL, now(), 'm', 'neutral', 0, 'neutral', 1, '{}', '[]', 1,"
+             " 1, NULL, '[]', false",
+             id);
+    PGresult *result = PQexec(pg, sql);
+    assert_int_equal(PQresultStatus(result), PGRES_COMMAND_OK);
+    PQclear(result);
+    return pg;
+}
+
+/* A stage on a server of its own, with two sessions and small loads. */
+static void open_with_sessions(struct fixture *f, struct cluster *cluster)
+{
+    assert_true(cluster_start(cluster, ""));
+    set(f, "store.url", cluster->conninfo);
+    set(f, "persist.rows", "50");
+    set(f, "persist.sessions", "2");
+    set(f, "persist.lock_timeout", "50s");
+    open_stage(f);
+}
+
+static void another_session_writes_while_one_is_held_up(void **state)
+{
+    struct fixture *f = *state;
+    struct cluster cluster = {0};
+    open_with_sessions(f, &cluster);
+    PGconn *holder = hold_key(&cluster, "a-7");
+    give(f, texts_many(1, 1, 1000, "a", 50, "t"));
+    give(f, texts_many(1, 2, 2000, "b", 50, "t"));
+    turn_until(f, 1);
+    assert_int_equal(f->acks[0].seq, 2);
+    PQfinish(holder);
+    turn_until(f, 2);
+    assert_int_equal(f->acks[1].seq, 1);
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "100");
+    cluster_do(&cluster, "stop");
+}
+
+static void all_sessions_come_through_a_crash(void **state)
+{
+    struct fixture *f = *state;
+    struct cluster cluster = {0};
+    open_with_sessions(f, &cluster);
+    PGconn *holders[] = {hold_key(&cluster, "a-7"), hold_key(&cluster, "b-7")};
+    give(f, texts_many(1, 1, 1000, "a", 50, "t"));
+    give(f, texts_many(1, 2, 2000, "b", 50, "t"));
+    give(f, texts_many(1, 3, 3000, "c", 10, "t"));
+    persist_stage.tick(f->stage, true);
+    cluster_do(&cluster, "crash");
+    PQfinish(holders[0]);
+    PQfinish(holders[1]);
+    while (f->ready)
+        usleep(1000u * (unsigned)persist_stage.tick(f->stage, true));
+    assert_false(persist_stage.drain(f->stage));
+    assert_true(cluster_start(&cluster, ""));
+    turn_until(f, 3);
+    assert_true(f->ready);
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "110");
+    cluster_do(&cluster, "stop");
+}
+
 static void it_becomes_ready_again_without_anything_to_write(void **state)
 {
     struct fixture *f = *state;
@@ -342,8 +431,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_batch_without_records_is_acknowledged, setup, teardown),
         cmocka_unit_test_setup_teardown(batches_that_come_together_share_a_transaction, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(a_full_load_is_committed_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_load_does_not_wait_for_more, setup, teardown),
         cmocka_unit_test_setup_teardown(bytes_fill_a_load_as_well, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_comes_faster_than_it_is_written_waits_outside, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_load_waits_while_more_is_coming_in, setup, teardown),
         cmocka_unit_test_setup_teardown(after_much_it_waits_longer_for_more, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_in_hand_is_committed_at_a_drain, setup, teardown),
@@ -351,6 +442,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_store_that_is_away_is_waited_for, setup, teardown),
         cmocka_unit_test_setup_teardown(a_server_that_is_not_there_yet_is_waited_for, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(another_session_writes_while_one_is_held_up, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(all_sessions_come_through_a_crash, setup, teardown),
         cmocka_unit_test_setup_teardown(it_becomes_ready_again_without_anything_to_write, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_cannot_work_is_said_at_open, setup, teardown),

@@ -1,4 +1,4 @@
-#include "services/persist/meters.h"
+#include "services/persist/gauges.h"
 
 static struct leat_metric *counter(struct leat_metrics *metrics, const char *name,
                                    const char *labels, const char *help)
@@ -11,7 +11,7 @@ static struct leat_metric *gauge(struct leat_metrics *metrics, const char *name,
     return leat_metrics_add(metrics, LEAT_GAUGE, LEAT_UNIT_COUNT, name, "", help);
 }
 
-static void open_results(struct meters *self, struct leat_metrics *m)
+static void open_results(struct gauges *self, struct leat_metrics *m)
 {
     self->committed = counter(m, "leat_persist_records_total", "result=\"committed\"",
                               "Records that ended in the store");
@@ -26,7 +26,7 @@ static void open_results(struct meters *self, struct leat_metrics *m)
         counter(m, "leat_persist_refused_rows_total", "", "Records that the store itself refused");
 }
 
-static void open_store(struct meters *self, struct leat_metrics *m)
+static void open_store(struct gauges *self, struct leat_metrics *m)
 {
     self->direct = counter(m, "leat_persist_transactions_total", "path=\"direct\"",
                            "Committed transactions by path");
@@ -48,7 +48,7 @@ static void open_store(struct meters *self, struct leat_metrics *m)
                          "Attempts that failed because the store was away");
 }
 
-void persist_meters_open(struct meters *self, struct leat_metrics *metrics)
+void gauges_open(struct gauges *self, struct leat_metrics *metrics)
 {
     open_results(self, metrics);
     open_store(self, metrics);
@@ -58,7 +58,7 @@ void persist_meters_open(struct meters *self, struct leat_metrics *metrics)
         gauge(metrics, "leat_persist_waiting_bytes", "Bytes of the batches that are not committed");
 }
 
-void meters_copy(struct meters *self, const struct store_counts *store,
+void gauges_copy(struct gauges *self, const struct store_counts *store,
                  const struct triage_counts *triage)
 {
     leat_metric_set(self->direct, (int64_t)store->direct);
