@@ -7,6 +7,7 @@
 #include "proto/acks.h"
 #include "proto/batch.h"
 #include "proto/message.h"
+#include "services/flows/flow.h"
 #include "services/ingest/ingest.h"
 #include "services/runtime/clock.h"
 #include "services/runtime/log.h"
@@ -46,20 +47,22 @@ struct pit {
 
 static enum leat_exit pit_stop(struct pit *self);
 
-/* Rows of other services that ingest reads. */
-static const struct leat_setting other_rows[] = {
-    {.name = "cache.address", .type = LEAT_SET_STRING, .value = "", .help = "The next stage."},
-    {.name = "persist.acks_address", .type = LEAT_SET_STRING, .value = "", .help = "The acks."},
-    {.name = NULL},
-};
-static const struct leat_setting *const tables[] = {leat_runtime_settings, ingest_settings,
-                                                    other_rows, NULL};
-
 static void pit_set(struct pit *self, const char *name, const char *value)
 {
     struct leat_error err;
     if (!leat_settings_set(self->settings, name, value, LEAT_FROM_PROGRAM, "test", &err))
         fail_msg("%s", err.text);
+}
+
+/* Texts go to the bare PULL; whatever other flows there are have nobody at their first stage. */
+static void pit_set_stages(struct pit *self)
+{
+    char setting[64], nobody[96];
+    snprintf(nobody, sizeof nobody, "ipc://%s/nobody", self->dir);
+    for (size_t i = 0; leat_flows[i]; i++) {
+        snprintf(setting, sizeof setting, "%s.address", leat_flows[i]->stages[0]);
+        pit_set(self, setting, strcmp(leat_flows[i]->kind, "text") == 0 ? self->stage : nobody);
+    }
 }
 
 static int pit_setup(void **state)
@@ -75,12 +78,12 @@ static int pit_setup(void **state)
     snprintf(self->stage, sizeof self->stage, "ipc://%s/cache", self->dir);
     snprintf(self->acks, sizeof self->acks, "ipc://%s/acks", self->dir);
     self->zmq = zmq_ctx_new();
-    self->settings = leat_settings_new(tables);
+    self->settings = leat_settings_new(leat_tables);
     self->metrics = leat_metrics_new(&err);
     assert_non_null(self->metrics);
     pit_set(self, "ingest.listen", self->listen);
     pit_set(self, "ingest.oneway", self->oneway);
-    pit_set(self, "cache.address", self->stage);
+    pit_set_stages(self);
     pit_set(self, "persist.acks_address", self->acks);
     pit_set(self, "journal.dir", self->journal);
     pit_set(self, "journal.reserve_bytes", "1MB");

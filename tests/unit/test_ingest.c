@@ -77,7 +77,10 @@ static void a_send_is_accepted_dispatched_and_done(void **state)
     assert_int_equal(m->through, 0);
     assert_true(m->credit >= m->limits.send_bytes);
     assert_int_equal(m->limits.send_records, 4096);
-    assert_int_equal(m->kinds->via.array.size, 1);
+    size_t flows = 0;
+    while (leat_flows[flows])
+        flows++;
+    assert_int_equal(m->kinds->via.array.size, flows);
     c.session = m->session;
 
     msgpack_sbuffer records;
