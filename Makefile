@@ -56,6 +56,9 @@ help:
 	@echo 'make unit       build and run the unit tests of this VARIANT (release, san, tsan)'
 	@echo 'make lint       compiler warnings, clang-format, cppcheck'
 	@echo 'make bench      measure; BENCH="name ..." runs only those'
+	@echo 'make install    install under PREFIX ($(PREFIX)); make uninstall takes it away'
+	@echo 'make image      the container image; make deb: Debian packages'
+	@echo 'make test-deploy  try the deployment on a Docker engine'
 	@echo 'make deps       install the Debian packages that building and testing need'
 	@echo 'make clean      remove build/'
 
@@ -141,5 +144,7 @@ format:
 
 clean:
 	rm -rf build
+
+include deploy/deploy.mk
 
 -include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNITS:%.c=$(BUILD)/%.d) $(BENCHES:%.c=$(BUILD)/%.d) $(EXAMPLES:%.c=$(BUILD)/%.d)
