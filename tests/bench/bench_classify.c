@@ -122,8 +122,8 @@ static void measure(const char *name, uint64_t (*run)(struct work *, const char 
             best = seconds;
     }
     double each = best / (double)texts->count;
-    printf("%-20s %9.0f texts/s %7.2f us/text   (check %llu)\n", name, 1 / each, each * 1e6,
-           (unsigned long long)sum);
+    printf("%s %.0f texts/s\n", name, 1 / each);
+    fprintf(stderr, "%s: %.2f us a text, check %llu\n", name, each * 1e6, (unsigned long long)sum);
 }
 
 int main(int argc, char **argv)
@@ -145,10 +145,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: %s\n", argv[0], texts.count ? err.text : "there are no texts");
         return 1;
     }
-    printf("%zu texts of %.0f bytes\n", texts.count, (double)texts.bytes / (double)texts.count);
-    measure("features", extract, &work, &texts);
-    measure("scores", score, &work, &texts);
-    measure("scores and emotions", score_and_fold, &work, &texts);
+    fprintf(stderr, "%zu texts of %.0f bytes\n", texts.count,
+            (double)texts.bytes / (double)texts.count);
+    measure("classify_features", extract, &work, &texts);
+    measure("classify_scores", score, &work, &texts);
+    measure("classify", score_and_fold, &work, &texts);
     features_close(&work.features);
     linear_scratch_close(&work.scratch);
     linear_close(&model);

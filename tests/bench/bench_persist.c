@@ -161,12 +161,11 @@ int main(int argc, char **argv)
     }
     load_destroy(&load);
     cluster_do(&cluster, "stop");
-    double direct = median(figures.direct, rounds), psql = median(figures.psql, rounds);
-    printf("%-28s %12.0f rows/s\n", "make", median(figures.make, rounds));
-    printf("%-28s %12.0f rows/s\n", "postgresql", direct);
-    printf("%-28s %12.0f rows/s\n", "postgresql again", median(figures.again, rounds));
-    printf("%-28s %12.0f rows/s (postgresql is %.2f of it)\n", "psql \\copy", psql, direct / psql);
-    printf("%-28s %12.0f rows/s\n", "sqlite", median(figures.sqlite, rounds));
-    printf("%-28s %12.0f rows/s\n", "sqlite again", median(figures.sqlite_again, rounds));
+    printf("persist_rows_made %.0f rows/s\n", median(figures.make, rounds));
+    printf("persist_postgresql %.0f rows/s\n", median(figures.direct, rounds));
+    printf("persist_postgresql_again %.0f rows/s\n", median(figures.again, rounds));
+    printf("persist_psql_copy %.0f rows/s\n", median(figures.psql, rounds));
+    printf("persist_sqlite %.0f rows/s\n", median(figures.sqlite, rounds));
+    printf("persist_sqlite_again %.0f rows/s\n", median(figures.sqlite_again, rounds));
     return 0;
 }

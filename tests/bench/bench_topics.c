@@ -76,7 +76,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
-    printf("%zu topics opened in %.2f ms\n", topics_count(topics), (seconds() - opened) * 1e3);
+    fprintf(stderr, "%zu topics opened in %.2f ms\n", topics_count(topics),
+            (seconds() - opened) * 1e3);
 
     struct topics_scratch *scratch = topics_scratch_open(topics);
     struct topics_match matches[TOPICS_MOST];
@@ -94,12 +95,14 @@ int main(int argc, char **argv)
         double rate = (double)texts.count / (seconds() - start);
         best = rate > best ? rate : best;
     }
-    printf("%zu texts of %.1f bytes: %.0f texts/s, %.3f us a text, %.2f ns a byte; "
-           "%.1f %% have a topic, %.2f each\n",
-           texts.count, (double)texts.total / (double)texts.count, best, 1e6 / best,
-           1e9 / best * (double)texts.count / (double)texts.total,
-           100.0 * (double)with_topic / (double)texts.count,
-           (double)found / (double)(with_topic ? with_topic : 1));
+    printf("topics %.0f texts/s\n", best);
+    fprintf(stderr,
+            "%zu texts of %.1f bytes: %.3f us a text, %.2f ns a byte; %.1f %% have a topic, "
+            "%.2f each\n",
+            texts.count, (double)texts.total / (double)texts.count, 1e6 / best,
+            1e9 / best * (double)texts.count / (double)texts.total,
+            100.0 * (double)with_topic / (double)texts.count,
+            (double)found / (double)(with_topic ? with_topic : 1));
     topics_scratch_close(&scratch);
     topics_close(&topics);
     free(texts.bytes);
