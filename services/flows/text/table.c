@@ -107,7 +107,7 @@ static void put_string(struct json *json, struct leat_span text)
 /* A number in [0, 1] as 0.dddd with `decimals` digits, from whole units of that size. */
 static void put_units(struct json *json, uint32_t units, int decimals)
 {
-    char digits[8];
+    char digits[8] = {0};
     for (int i = decimals - 1; i >= 0; i--) {
         digits[i] = (char)('0' + units % 10);
         units /= 10;
