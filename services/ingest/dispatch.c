@@ -45,8 +45,7 @@ struct dispatch {
     msgpack_sbuffer head;
 };
 
-/* --- opening ------------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static struct outlet *outlet_open(struct dispatch *self, struct leat_host *host, const char *stage,
                                   struct leat_error *err)
@@ -133,8 +132,7 @@ void dispatch_reload(struct dispatch *self, const struct leat_settings *settings
         flights_limit(self->lanes[i].flights, initial, most);
 }
 
-/* --- sending ------------------------------------------------------------------------------------
- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 static bool lane_writable(const struct lane *lane)
 {
@@ -264,8 +262,7 @@ static void lane_turn(struct dispatch *self, struct lane *lane, bool fresh, int6
         sent += size = send_fresh(self, lane, now);
 }
 
-/* --- what the loop calls ------------------------------------------------------------------------
- */
+/* --- what the loop calls ---------------------------------------------------------------------- */
 
 void dispatch_wake(struct dispatch *self, uint32_t flows)
 {

@@ -1,24 +1,14 @@
-#include "services/ingest/door.h"
+#include "services/ingest/door_private.h"
 
-#include "services/ingest/clients.h"
-#include "services/ingest/sessions.h"
 #include "services/runtime/clock.h"
 #include "services/runtime/log.h"
 #include "services/runtime/sockets.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
 
 enum {
-    BUSY_FULL_MS = 200,     /* a full journal empties at the pace of the store */
-    BUSY_TROUBLE_MS = 1000, /* a disk that fails, a drain */
-    BUSY_CREDIT_MS = 20,
-    PUSH_EVERY_US = 50 * 1000,
-    IDLE_US = 30 * 1000 * 1000, /* silent for so long: is it still there? */
-    SWEEP_US = 100 * 1000,
-    SWEEP = 64,                     /* sessions looked at for that, every SWEEP_US */
     MESSAGES_MOST = 1024,           /* in one transaction, and in one turn */
     ANSWERS_MOST = 4 * 1024 * 1024, /* bytes of answers in one transaction */
     CROWDED_STEPS = 1024,
@@ -28,109 +18,7 @@ enum {
 
 #define CROWDED_TTL_US (INT64_C(3600) * 1000 * 1000)
 
-enum answer_type { ACK, BUSY, GAP, FENCED, HELLO, WELCOME, DONE, ERROR };
-
-/* An answer that waits for the end of the transaction. */
-struct answer {
-    enum answer_type type;
-    struct session *to;
-    uint64_t seq;     /* of the send it answers; 0: it was none */
-    uint64_t number;  /* WELCOME: the client's; FENCED, GAP: what it says; BUSY: retry_ms */
-    uint64_t session; /* WELCOME */
-    size_t at, size;  /* ACK, ERROR: its bytes in `bytes` */
-};
-
-struct door {
-    struct door_parts parts;
-    void *socket;
-    struct sessions *sessions;
-    size_t credit;
-    struct leat_limits limits;
-    int64_t swept_at;
-    const char *kinds[METERS_KINDS + 1];
-    bool draining;
-
-    struct answer *answers;
-    size_t n_answers, room;
-    msgpack_sbuffer bytes;
-
-    struct session **pushing; /* sessions with `pushing` set, or once had it */
-    size_t n_pushing, pushing_room;
-
-    msgpack_zone zone;
-    msgpack_sbuffer scratch;
-    struct leat_log_site malformed;
-};
-
-static void *or_end(void *memory)
-{
-    if (!memory) {
-        fprintf(stderr, "leat: out of memory at the front door\n");
-        abort();
-    }
-    return memory;
-}
-
-/* --- sending ---------------------------------------------------------------------------------- */
-
-/* false: that connection is gone. One that does not read misses the answer and will ask again. */
-static bool send_frame(struct door *self, struct leat_span peer, const void *data, size_t size)
-{
-    if (zmq_send(self->socket, peer.data, peer.size, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0 &&
-        zmq_send(self->socket, data, size, ZMQ_DONTWAIT) >= 0)
-        return true;
-    leat_metric_inc(self->parts.meters->answers_lost, 1);
-    return zmq_errno() != EHOSTUNREACH;
-}
-
-static bool send_scratch(struct door *self, struct leat_span peer)
-{
-    return send_frame(self, peer, self->scratch.data, self->scratch.size);
-}
-
-static msgpack_sbuffer *scratch(struct door *self)
-{
-    msgpack_sbuffer_clear(&self->scratch);
-    return &self->scratch;
-}
-
-static struct leat_span peer_of(const struct session *it)
-{
-    return (struct leat_span){it->peer, it->peer_size};
-}
-
-/* --- answers that wait ------------------------------------------------------------------------ */
-
-static struct answer *answer_later(struct door *self, struct session *to, enum answer_type type,
-                                   uint64_t seq)
-{
-    if (self->n_answers == self->room) {
-        self->room = self->room ? self->room * 2 : 64;
-        self->answers = or_end(realloc(self->answers, self->room * sizeof self->answers[0]));
-    }
-    struct answer *a = &self->answers[self->n_answers++];
-    *a = (struct answer){.type = type, .to = to, .seq = seq, .at = self->bytes.size};
-    to->waiting++;
-    return a;
-}
-
-static void answer_busy(struct door *self, struct session *to, uint64_t seq, int64_t now,
-                        uint64_t retry_ms)
-{
-    to->busy_until = now + (int64_t)retry_ms * 1000;
-    answer_later(self, to, BUSY, seq)->number = retry_ms;
-}
-
-static void answer_error(struct door *self, struct session *to, uint64_t seq, const char *code,
-                         const char *reason)
-{
-    struct answer *a = answer_later(self, to, ERROR, seq);
-    leat_message_error(&self->bytes, code, reason);
-    a->size = self->bytes.size - a->at;
-}
-
-/* --- what clients say ---------------------------------------------------------------------------
- */
+/* --- what clients say ------------------------------------------------------------------------- */
 
 /* Knows the client. When the journal's table of clients is full, those not heard of for an hour
  * make room before their time: tools that take another name at every start must not shut others
@@ -157,22 +45,22 @@ static void take_hello(struct door *self, struct leat_span peer, struct session 
     if (!it)
         it = sessions_add(self->sessions, peer, now);
     if (!it || !commit_enter(self->parts.commit, now)) {
-        leat_message_busy(scratch(self), 0, BUSY_TROUBLE_MS);
-        send_scratch(self, peer);
+        leat_message_busy(door_scratch(self), 0, BUSY_TROUBLE_MS);
+        door_send_scratch(self, peer);
         return;
     }
     enum journal_result result = hello(self, m->client, &client, &err);
     commit_note(self->parts.commit, result, &err);
     if (result == JOURNAL_REFUSED) {
-        answer_error(self, it, 0, "client", err.text);
+        door_answer_error(self, it, 0, "client", err.text);
         return;
     }
     if (result != JOURNAL_OK) {
-        answer_later(self, it, BUSY, 0)->number = BUSY_TROUBLE_MS;
+        door_answer(self, it, ANSWER_BUSY, 0)->number = BUSY_TROUBLE_MS;
         return;
     }
     /* The session becomes the client's when it is on disk; until then the older one is. */
-    struct answer *a = answer_later(self, it, WELCOME, 0);
+    struct answer *a = door_answer(self, it, ANSWER_WELCOME, 0);
     a->number = client.number;
     a->session = client.session;
 }
@@ -183,7 +71,7 @@ static void repeat_answer(struct door *self, struct session *it, uint64_t seq)
     const void *kept;
     size_t size;
     leat_metric_inc(self->parts.meters->repeated, 1);
-    struct answer *a = answer_later(self, it, ACK, seq);
+    struct answer *a = door_answer(self, it, ANSWER_ACK, seq);
     if (clients_answer(self->parts.journal, it->client, seq, &kept, &size))
         leat_pack_raw(&self->bytes, (struct leat_span){kept, size});
     else
@@ -223,7 +111,7 @@ static enum journal_result journal_send(struct door *self, struct session *it,
         self->bytes.size = at;
         return result;
     }
-    struct answer *a = answer_later(self, it, ACK, m->seq);
+    struct answer *a = door_answer(self, it, ANSWER_ACK, m->seq);
     a->at = at;
     a->size = batch.answer_size;
     return JOURNAL_OK;
@@ -248,7 +136,8 @@ static void take_send(struct door *self, struct session *it, const struct leat_m
                      records->count > 0);
         it->busy_until = 0;
     } else {
-        answer_busy(self, it, m->seq, now, result == JOURNAL_FULL ? BUSY_FULL_MS : BUSY_TROUBLE_MS);
+        door_answer_busy(self, it, m->seq, now,
+                         result == JOURNAL_FULL ? BUSY_FULL_MS : BUSY_TROUBLE_MS);
     }
 }
 
@@ -257,16 +146,16 @@ static void on_next_send(struct door *self, struct session *it, const struct lea
                          size_t frame, int64_t now)
 {
     if (m->records->via.array.size > self->limits.send_records)
-        answer_error(self, it, m->seq, "too_many_records",
-                     "send: more records than limits.send_records of the welcome");
+        door_answer_error(self, it, m->seq, "too_many_records",
+                          "send: more records than limits.send_records of the welcome");
     else if (self->draining)
-        answer_busy(self, it, m->seq, now, BUSY_TROUBLE_MS);
+        door_answer_busy(self, it, m->seq, now, BUSY_TROUBLE_MS);
     else if (it->credit_used > self->credit || it->sends > self->limits.unanswered)
-        answer_busy(self, it, m->seq, now, BUSY_CREDIT_MS);
+        door_answer_busy(self, it, m->seq, now, BUSY_CREDIT_MS);
     else if (!journal_has_room(self->parts.journal, frame))
-        answer_busy(self, it, m->seq, now, BUSY_FULL_MS);
+        door_answer_busy(self, it, m->seq, now, BUSY_FULL_MS);
     else if (!commit_enter(self->parts.commit, now))
-        answer_busy(self, it, m->seq, now, BUSY_TROUBLE_MS);
+        door_answer_busy(self, it, m->seq, now, BUSY_TROUBLE_MS);
     else
         take_send(self, it, m, frame, now);
 }
@@ -284,9 +173,9 @@ static bool client_of(struct door *self, struct session *it, uint64_t seq, int64
     if (result == JOURNAL_REFUSED) {
         /* Forgotten after a long silence: it may begin again. */
         sessions_unbind(self->sessions, it);
-        answer_later(self, it, HELLO, seq);
+        door_answer(self, it, ANSWER_HELLO, seq);
     } else {
-        answer_busy(self, it, seq, now, BUSY_TROUBLE_MS);
+        door_answer_busy(self, it, seq, now, BUSY_TROUBLE_MS);
     }
     return false;
 }
@@ -299,7 +188,7 @@ static void on_send(struct door *self, struct session *it, const struct leat_mes
     it->credit_used += frame;
     it->sends++;
     if (m->seq == 0) {
-        answer_error(self, it, 0, "malformed", "send: seq counts from 1");
+        door_answer_error(self, it, 0, "malformed", "send: seq counts from 1");
     } else if (!client_of(self, it, m->seq, now, &client)) {
         return;
     } else if (m->seq <= client.held) {
@@ -308,9 +197,9 @@ static void on_send(struct door *self, struct session *it, const struct leat_mes
         on_next_send(self, it, m, frame, now);
     } else if (now < it->busy_until) {
         uint64_t left_ms = (uint64_t)(it->busy_until - now) / 1000 + 1;
-        answer_later(self, it, BUSY, m->seq)->number = left_ms;
+        door_answer(self, it, ANSWER_BUSY, m->seq)->number = left_ms;
     } else {
-        answer_later(self, it, GAP, m->seq)->number = client.held;
+        door_answer(self, it, ANSWER_GAP, m->seq)->number = client.held;
     }
 }
 
@@ -322,8 +211,8 @@ static void refuse_frame(struct door *self, struct leat_span peer, const char *c
     if (leat_log_allow(&self->malformed, &swallowed))
         leat_log(LEAT_WARN, "ingest", "frame_refused", LEAT_S("code", code),
                  LEAT_S("reason", reason), LEAT_I("swallowed", swallowed));
-    leat_message_error(scratch(self), code, reason);
-    send_scratch(self, peer);
+    leat_message_error(door_scratch(self), code, reason);
+    door_send_scratch(self, peer);
 }
 
 static void on_message(struct door *self, struct leat_span peer, const struct leat_message *m,
@@ -344,20 +233,19 @@ static void on_message(struct door *self, struct leat_span peer, const struct le
     }
     if (!it || !it->client) {
         leat_metric_inc(self->parts.meters->unknown, 1);
-        leat_message_hello(scratch(self), NULL);
-        send_scratch(self, peer);
+        leat_message_hello(door_scratch(self), NULL);
+        door_send_scratch(self, peer);
         return;
     }
     if (it->fenced || m->session != it->session)
-        answer_later(self, it, FENCED, m->seq)->number = m->session;
+        door_answer(self, it, ANSWER_FENCED, m->seq)->number = m->session;
     else if (m->type == LEAT_DONE)
-        answer_later(self, it, DONE, 0);
+        door_answer(self, it, ANSWER_DONE, 0);
     else
         on_send(self, it, m, frame, now);
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* Reads off the rest of a message of more parts than it should have. */
 static void read_off(void *socket, zmq_msg_t *part)
@@ -407,197 +295,7 @@ bool door_read(struct door *self, int64_t now)
     return true;
 }
 
-/* --- the end of a transaction -------------------------------------------------------------------
- */
-
-static bool synced_client(struct door *self, const struct session *it, struct client *out)
-{
-    return it->client && clients_get(self->parts.journal, it->client, out, NULL) == JOURNAL_OK;
-}
-
-static void write_welcome(struct door *self, const struct answer *a)
-{
-    struct client client;
-    sessions_bind(self->sessions, a->to, a->number, a->session);
-    if (!synced_client(self, a->to, &client)) {
-        leat_message_busy(&self->scratch, 0, BUSY_TROUBLE_MS);
-        return;
-    }
-    a->to->told = (struct session_done){client.done, client.committed, client.dead};
-    struct leat_message welcome = {.session = a->session,
-                                   .held = client.held,
-                                   .through = client.done,
-                                   .committed = client.committed,
-                                   .dead = client.dead,
-                                   .credit = self->credit,
-                                   .limits = self->limits};
-    leat_message_welcome(&self->scratch, &welcome, self->kinds);
-}
-
-static void write_done(struct door *self, struct session *it, const struct client *client,
-                       int64_t now)
-{
-    it->told = (struct session_done){client->done, client->committed, client->dead};
-    it->told_at = now;
-    it->pushing = false;
-    leat_message_done(&self->scratch, client->done, client->committed, client->dead);
-    leat_metric_inc(self->parts.meters->done_told, 1);
-}
-
-static void write_answer(struct door *self, const struct answer *a, int64_t now)
-{
-    struct client client;
-    switch (a->type) {
-    case ACK:
-    case ERROR:
-        leat_pack_raw(&self->scratch,
-                      (struct leat_span){(uint8_t *)self->bytes.data + a->at, a->size});
-        break;
-    case BUSY:
-        leat_metric_inc(self->parts.meters->busy, 1);
-        leat_message_busy(&self->scratch, a->seq, a->number);
-        break;
-    case GAP:
-        leat_metric_inc(self->parts.meters->gap, 1);
-        leat_message_gap(&self->scratch, a->number);
-        break;
-    case FENCED:
-        leat_metric_inc(self->parts.meters->fenced, 1);
-        leat_message_fenced(&self->scratch, a->number);
-        break;
-    case HELLO:
-        leat_metric_inc(self->parts.meters->unknown, 1);
-        leat_message_hello(&self->scratch, NULL);
-        break;
-    case WELCOME:
-        write_welcome(self, a);
-        break;
-    case DONE:
-        if (synced_client(self, a->to, &client))
-            write_done(self, a->to, &client, now);
-        else
-            leat_message_hello(&self->scratch, NULL);
-        break;
-    }
-}
-
-/* Nothing of the transaction happened: what rests on it is answered busy. */
-static void undo_answer(struct answer *a, int64_t now, uint64_t retry_ms)
-{
-    if (a->type != ACK && a->type != GAP && a->type != WELCOME)
-        return;
-    a->type = BUSY;
-    a->number = retry_ms;
-    if (a->seq > 0)
-        a->to->busy_until = now + (int64_t)retry_ms * 1000;
-}
-
-void door_settle(struct door *self, bool committed)
-{
-    int64_t now = leat_monotonic_us();
-    uint64_t retry_ms = self->parts.commit->trouble ? BUSY_TROUBLE_MS : BUSY_FULL_MS;
-    for (size_t i = 0; i < self->n_answers; i++) {
-        struct answer *a = &self->answers[i];
-        if (!committed)
-            undo_answer(a, now, retry_ms);
-        msgpack_sbuffer_clear(&self->scratch);
-        write_answer(self, a, now);
-        a->to->gone |= !send_scratch(self, peer_of(a->to));
-        a->to->credit_used = 0;
-        a->to->sends = 0;
-        if (--a->to->waiting == 0 && a->to->gone)
-            sessions_drop(self->sessions, a->to);
-    }
-    self->n_answers = 0;
-    msgpack_sbuffer_clear(&self->bytes);
-    leat_metric_set(self->parts.meters->sessions, sessions_count(self->sessions));
-}
-
-/* --- done ------------------------------------------------------------------------------------- */
-
-void door_done_changed(struct door *self, uint64_t client)
-{
-    struct session *it = client ? sessions_of(self->sessions, client) : NULL;
-    if (!it || it->pushing)
-        return;
-    if (self->n_pushing == self->pushing_room) {
-        self->pushing_room = self->pushing_room ? self->pushing_room * 2 : 64;
-        self->pushing =
-            or_end(realloc(self->pushing, self->pushing_room * sizeof self->pushing[0]));
-    }
-    it->pushing = true;
-    self->pushing[self->n_pushing++] = it;
-}
-
-/* Tells a client if it is time or if nothing of it is open any more; false: later. */
-static bool push_one(struct door *self, struct session *it, int64_t now)
-{
-    struct client client;
-    if (!it->pushing || it->fenced)
-        return true;
-    if (!synced_client(self, it, &client)) {
-        it->pushing = false;
-        return true;
-    }
-    if (now - it->told_at < PUSH_EVERY_US && client.done < client.held)
-        return false;
-    it->pushing = false;
-    if (it->told.through == client.done && it->told.committed == client.committed &&
-        it->told.dead == client.dead)
-        return true;
-    write_done(self, it, &client, now);
-    if (!send_scratch(self, peer_of(it)))
-        sessions_drop(self->sessions, it);
-    return true;
-}
-
-/* ROUTER does not tell when a connection ends, so one that has been silent is sent what harms
- * nobody: its done, or that it is fenced. */
-static bool still_there(struct door *self, struct session *it, int64_t now)
-{
-    struct client client;
-    it->probed_at = now;
-    msgpack_sbuffer_clear(&self->scratch);
-    if (it->fenced)
-        leat_message_fenced(&self->scratch, it->session);
-    else if (synced_client(self, it, &client))
-        write_done(self, it, &client, now);
-    else
-        return false;
-    return send_scratch(self, peer_of(it));
-}
-
-static void sweep(struct door *self, int64_t now)
-{
-    if (now - self->swept_at < SWEEP_US)
-        return;
-    self->swept_at = now;
-    for (int i = 0; i < SWEEP; i++) {
-        struct session *it = sessions_next(self->sessions);
-        if (!it)
-            break;
-        if (now - it->heard_at > IDLE_US && now - it->probed_at > IDLE_US &&
-            !still_there(self, it, now))
-            sessions_drop(self->sessions, it);
-    }
-    leat_metric_set(self->parts.meters->sessions, sessions_count(self->sessions));
-}
-
-int64_t door_push(struct door *self, int64_t now)
-{
-    size_t left = 0;
-    for (size_t i = 0; i < self->n_pushing; i++) {
-        msgpack_sbuffer_clear(&self->scratch);
-        if (!push_one(self, self->pushing[i], now))
-            self->pushing[left++] = self->pushing[i];
-    }
-    self->n_pushing = left;
-    sweep(self, now);
-    return left > 0 ? PUSH_EVERY_US / 5 : -1;
-}
-
-/* --- opening and closing ------------------------------------------------------------------------
- */
+/* --- opening and closing ---------------------------------------------------------------------- */
 
 static void read_settings(struct door *self, const struct leat_settings *settings)
 {
@@ -616,7 +314,7 @@ static void read_settings(struct door *self, const struct leat_settings *setting
 struct door *door_open(struct leat_host *host, const struct door_parts *parts,
                        struct leat_error *err)
 {
-    struct door *self = or_end(calloc(1, sizeof *self));
+    struct door *self = door_or_end(calloc(1, sizeof *self));
     self->parts = *parts;
     read_settings(self, host->settings);
     msgpack_sbuffer_init(&self->bytes);

@@ -68,7 +68,7 @@ static void *or_end(void *memory)
     return memory;
 }
 
-/* --- the table of batches in flight --------------------------------------------------------- */
+/* --- the table of batches in flight ----------------------------------------------------------- */
 
 static uint32_t bucket_of(const struct flights *self, uint64_t seq)
 {

@@ -49,8 +49,7 @@ struct ingest {
     int64_t measured_at, expired_at;
 };
 
-/* --- opening ------------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 /* Settings that make no sense together. */
 static bool settings_agree(const struct leat_settings *settings, struct leat_error *err)
@@ -184,8 +183,7 @@ static void ingest_close(struct ingest *self)
     journal_close(&self->journal);
 }
 
-/* --- orders -------------------------------------------------------------------------------------
- */
+/* --- orders ----------------------------------------------------------------------------------- */
 
 static void drain(struct ingest *self, const char *ms)
 {
@@ -229,8 +227,7 @@ static void obey(struct ingest *self)
     self->stopping |= atomic_load(&self->host->stopping);
 }
 
-/* --- one turn -----------------------------------------------------------------------------------
- */
+/* --- one turn --------------------------------------------------------------------------------- */
 
 static void on_ack(void *arg, const struct leat_ack *ack)
 {

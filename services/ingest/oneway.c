@@ -60,8 +60,7 @@ void oneway_close(struct oneway **self_p)
     *self_p = NULL;
 }
 
-/* --- one frame ----------------------------------------------------------------------------------
- */
+/* --- one frame -------------------------------------------------------------------------------- */
 
 static void drop_frame(struct oneway *self, const char *reason)
 {
@@ -134,8 +133,7 @@ static bool take_frame(struct oneway *self, zmq_msg_t *msg, int64_t now)
     return result == JOURNAL_OK || result == JOURNAL_REFUSED;
 }
 
-/* --- all of them --------------------------------------------------------------------------------
- */
+/* --- all of them ------------------------------------------------------------------------------ */
 
 /* Tries the frames that were read; false: the journal takes no more for now. */
 static bool take_frames(struct oneway *self, int64_t now)

@@ -126,7 +126,7 @@ static int pit_teardown(void **state)
     return 0;
 }
 
-/* --- ingest --------------------------------------------------------------------------------- */
+/* --- ingest ----------------------------------------------------------------------------------- */
 
 static void *run(void *arg)
 {
@@ -204,7 +204,7 @@ static void pit_metric(struct pit *self, const char *name, const char *labels, i
     }
 }
 
-/* --- the first stage, and persist ----------------------------------------------------------- */
+/* --- the first stage, and persist ------------------------------------------------------------- */
 
 static void free_frame(void *frame)
 {
@@ -284,7 +284,7 @@ static void pit_socket_close(struct pit *self, void *socket)
             leat_socket_close(&self->sockets[i], 0);
 }
 
-/* --- a client ------------------------------------------------------------------------------- */
+/* --- a client --------------------------------------------------------------------------------- */
 
 struct pit_client {
     struct pit *pit;

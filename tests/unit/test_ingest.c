@@ -63,7 +63,7 @@ static void expect_rejection(const struct leat_message *m, uint32_t n, uint64_t 
     assert_true(leat_wire_str(r, "reason", &text) && text.size > 0);
 }
 
-/* --- the way of a send ---------------------------------------------------------------------- */
+/* --- the way of a send ------------------------------------------------------------------------ */
 
 static void a_send_is_accepted_dispatched_and_done(void **state)
 {
@@ -409,8 +409,7 @@ static void more_clients_than_there_is_room_for_say_hello_again(void **state)
     pit_client_close(&first);
 }
 
-/* --- done ---------------------------------------------------------------------------------------
- */
+/* --- done ------------------------------------------------------------------------------------- */
 
 static void done_is_cumulative_and_told_on_request(void **state)
 {
@@ -449,8 +448,7 @@ static void done_is_cumulative_and_told_on_request(void **state)
     pit_client_close(&c);
 }
 
-/* --- sending again ------------------------------------------------------------------------------
- */
+/* --- sending again ---------------------------------------------------------------------------- */
 
 static void a_restart_sends_exactly_what_was_not_acknowledged(void **state)
 {
@@ -560,8 +558,7 @@ static void a_stage_that_does_not_read_stops_nothing_but_dispatch(void **state)
     pit_client_close(&c);
 }
 
-/* --- limits -------------------------------------------------------------------------------------
- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 static void a_full_journal_is_busy_and_goes_on_when_it_empties(void **state)
 {
@@ -787,8 +784,7 @@ static void settings_that_may_change_do_so_at_a_reload(void **state)
     pit_client_close(&c);
 }
 
-/* --- bytes from anywhere ------------------------------------------------------------------------
- */
+/* --- bytes from anywhere ---------------------------------------------------------------------- */
 
 static void random_bytes_are_answered_error_and_harm_nobody(void **state)
 {
@@ -925,8 +921,7 @@ static void a_full_journal_makes_one_way_senders_wait_and_loses_nothing(void **s
     pit_socket_close(pit, push);
 }
 
-/* --- what is in the journal ---------------------------------------------------------------------
- */
+/* --- what is in the journal ------------------------------------------------------------------- */
 
 static void damage(struct pit *pit, uint64_t seq)
 {
@@ -1006,8 +1001,7 @@ static void batches_of_an_unknown_kind_are_left_where_they_are(void **state)
     pit_client_close(&c);
 }
 
-/* --- the end ------------------------------------------------------------------------------------
- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void a_drain_waits_for_what_is_in_flight_and_takes_nothing(void **state)
 {
