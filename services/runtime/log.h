@@ -36,7 +36,7 @@ struct leat_log_field {
 /* The first field is a stand-in, so that there may be none. */
 #define leat_log(level, stage, event, ...)                                                         \
     leat_log_fields((level), (stage), (event),                                                     \
-                    (const struct leat_log_field[]){LEAT_I("", 0), ##__VA_ARGS__, {.key = NULL}} + \
+                    (const struct leat_log_field[]){{.key = ""}, ##__VA_ARGS__, {.key = NULL}} +   \
                         1)
 
 void leat_log_fields(enum leat_log_level level, const char *stage, const char *event,
