@@ -12,6 +12,7 @@ struct lane {
     struct writer *writer;
     struct load *load;
     enum state state;
+    uint64_t number; /* of that load */
     size_t rows, bytes;
     struct store_counts store;
     struct triage_counts triage;
@@ -21,6 +22,7 @@ struct crew {
     void *zmq;
     struct lane lanes[CREW_MOST];
     size_t n;
+    uint64_t next_number;
 };
 
 static bool open_lane(struct crew *self, const struct store_options *options, bool *away,
@@ -100,6 +102,7 @@ struct load *crew_give(struct crew *self, struct load *load, bool beside)
             continue;
         struct load *empty = lane->load;
         lane->load = load;
+        lane->number = self->next_number++;
         lane->rows = load_row_count(load);
         lane->bytes = load_bytes(load);
         lane->state = WORKING;
@@ -118,7 +121,7 @@ static void accept_result(struct lane *lane, const struct writer_result *result)
         lane->rows = lane->bytes = 0;
 }
 
-bool crew_take(struct crew *self, int wait_ms, struct writer_result *out)
+bool crew_take(struct crew *self, int wait_ms, struct writer_result *out, uint64_t *number)
 {
     zmq_pollitem_t items[CREW_MOST];
     for (size_t i = 0; i < self->n; i++)
@@ -129,9 +132,19 @@ bool crew_take(struct crew *self, int wait_ms, struct writer_result *out)
     for (size_t i = 0; i < self->n; i++)
         if (writer_take(self->lanes[i].writer, out)) {
             accept_result(&self->lanes[i], out);
+            *number = self->lanes[i].number;
             return true;
         }
     return false;
+}
+
+uint64_t crew_earliest(const struct crew *self)
+{
+    uint64_t earliest = self->next_number;
+    for (size_t i = 0; i < self->n; i++)
+        if (self->lanes[i].state != FREE && self->lanes[i].number < earliest)
+            earliest = self->lanes[i].number;
+    return earliest;
 }
 
 void crew_retry(struct crew *self)

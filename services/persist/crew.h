@@ -22,8 +22,12 @@ void crew_close(struct crew **self);
 struct load *crew_give(struct crew *self, struct load *load, bool beside);
 
 /* A result, waiting for it up to `wait_ms`; false: none. Its load, if it was written, is the
- * writer's to be used again: whoever takes the result empties it before the next call. */
-bool crew_take(struct crew *self, int wait_ms, struct writer_result *out);
+ * writer's to be used again: whoever takes the result empties it before the next call. `number`: of
+ * the load, counted from 0 as they were handed over. */
+bool crew_take(struct crew *self, int wait_ms, struct writer_result *out, uint64_t *number);
+
+/* The number of the earliest load that is not written yet; that of the next one when all are. */
+uint64_t crew_earliest(const struct crew *self);
 
 /* Tries all that could not be written again; if there is nothing of that, looks whether the store
  * answers. Only while nobody works. */

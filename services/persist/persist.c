@@ -9,6 +9,7 @@
 
 #include "services/persist/crew.h"
 #include "services/persist/gauges.h"
+#include "services/persist/receipts.h"
 #include "services/runtime/clock.h"
 #include "services/tables.h"
 
@@ -36,6 +37,7 @@ struct persist {
     int64_t retry_least_ms, retry_most_ms;
     struct crew *crew;
     struct load *load; /* being collected */
+    struct receipts receipts;
     struct gauges gauges;
     struct leat_log_site kind_site;
     atomic_bool closing;
@@ -101,7 +103,7 @@ static void away(struct persist *self, const struct leat_error *why)
 
 /* --- results ---------------------------------------------------------------------------------- */
 
-static void acknowledge(struct persist *self, const struct load *load)
+static void take_receipts(struct persist *self, const struct load *load, uint64_t number)
 {
     int64_t batches = 0, committed = 0, dead = 0;
     for (size_t i = 0; i < load_batches(load); i++) {
@@ -110,7 +112,7 @@ static void acknowledge(struct persist *self, const struct load *load)
         if (it->aside)
             continue;
         load_count(load, i, &good, &bad);
-        leat_stage_ack(self->ctx, &it->batch->head, good, bad);
+        receipts_add(&self->receipts, number, &it->batch->head, good, bad);
         batches++;
         committed += good;
         dead += bad;
@@ -120,7 +122,7 @@ static void acknowledge(struct persist *self, const struct load *load)
     leat_metric_inc(self->gauges.dead, dead);
 }
 
-static void accept_result(struct persist *self, const struct writer_result *result)
+static void accept_result(struct persist *self, const struct writer_result *result, uint64_t number)
 {
     leat_metric_inc(self->gauges.seconds, result->us);
     if (!result->done) {
@@ -128,7 +130,7 @@ static void accept_result(struct persist *self, const struct writer_result *resu
         return;
     }
     if (result->load) {
-        acknowledge(self, result->load);
+        take_receipts(self, result->load, number);
         self->committed_us = leat_monotonic_us();
         self->committed_rows = load_row_count(result->load);
         load_clear(result->load);
@@ -153,8 +155,10 @@ static void show(struct persist *self)
 static void take_results(struct persist *self, int wait_ms)
 {
     struct writer_result result;
-    for (; crew_take(self->crew, wait_ms, &result); wait_ms = 0)
-        accept_result(self, &result);
+    uint64_t number;
+    for (; crew_take(self->crew, wait_ms, &result, &number); wait_ms = 0)
+        accept_result(self, &result, number);
+    receipts_publish(&self->receipts, self->ctx, crew_earliest(self->crew));
     show(self);
 }
 
@@ -265,6 +269,7 @@ static bool drain(void *arg)
     settle(self);
     if (!is_empty(self) && !self->away && hand_over(self))
         settle(self);
+    receipts_publish(&self->receipts, self->ctx, UINT64_MAX);
     return is_empty(self) && crew_working(self->crew) == 0 && crew_failed(self->crew) == 0;
 }
 
@@ -284,6 +289,7 @@ static void close_persist(void **arg)
     atomic_store(&self->closing, true);
     crew_close(&self->crew);
     load_destroy(&self->load);
+    receipts_destroy(&self->receipts);
     free(self);
     *arg = NULL;
 }

@@ -70,11 +70,11 @@ const struct leat_setting persist_settings[] = {
              "coming in."},
     {.name = "persist.sessions",
      .type = LEAT_SET_INT,
-     .value = "1",
+     .value = "2",
      .min = 1,
      .max = 8,
-     .help = "Sessions at PostgreSQL that write at the same time. More than one helps when the "
-             "server has processors to spare; SQLite has one."},
+     .help = "Sessions at PostgreSQL that write at the same time when much is coming in; SQLite "
+             "has one."},
     {.name = "persist.retry_least",
      .type = LEAT_SET_DURATION,
      .value = "100ms",
