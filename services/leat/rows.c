@@ -241,9 +241,11 @@ static enum rows_result broken(struct rows *self, struct row *row, struct draft_
 static enum rows_result finished(struct rows *self, struct row *row, uint64_t lines)
 {
     *row = (struct row){.line = self->begin_line + 1, .count = self->cells, .cells = self->spans};
+    /* Before the first cell with anything in it there is no memory for text. */
+    const uint8_t *text = self->text.data ? self->text.data : (const uint8_t *)"";
     size_t at = 0;
     for (size_t i = 0; i < self->cells; at = self->ends[i++])
-        self->spans[i] = (struct leat_span){self->text.data + at, self->ends[i] - at};
+        self->spans[i] = (struct leat_span){text + at, self->ends[i] - at};
     release(self, lines);
     return ROWS_ROW;
 }

@@ -500,6 +500,14 @@ static void a_missing_column_is_named_with_what_there_is(void **state)
     refused(w, "a.csv", "id,body\na,one\n", "no column 'nope'");
 }
 
+/* Found by fuzzing: there was no memory for text yet to point into. */
+static void cells_are_empty_before_any_text(void **state)
+{
+    struct world *w = *state;
+    refused(w, "a.csv", ",\n", "no column 'text' in ");
+    refused(w, "a.csv", "\"\",\n,\n", "no column 'text' in ");
+}
+
 /* --- files --- */
 
 static void the_format_follows_from_name_or_content(void **state)
@@ -651,6 +659,7 @@ int main(void)
         TEST(cells_that_are_no_text_are_refused),
         TEST(tables_without_a_header_are_named_or_counted),
         TEST(a_missing_column_is_named_with_what_there_is),
+        TEST(cells_are_empty_before_any_text),
         TEST(the_format_follows_from_name_or_content),
         TEST(foreign_files_are_refused_whole),
         TEST(empty_files_have_no_records),

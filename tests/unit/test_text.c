@@ -332,6 +332,24 @@ static void a_distribution_that_does_not_sum_to_one_is_refused(void **state)
     assert_false(text_result_read(packed, &f->zone, &out, &err));
 }
 
+/* Found by fuzzing: the store would have refused the row. */
+static void a_result_with_strings_that_are_no_text_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct text_result in = example(), out;
+    struct leat_error err;
+    in.emotions[0].label = (struct leat_span){(const uint8_t *)"jo\0y", 4};
+    text_result_pack(&in, &f->packed);
+    struct leat_span packed = {(const uint8_t *)f->packed.data, f->packed.size};
+    assert_false(text_result_read(packed, &f->zone, &out, &err));
+    msgpack_sbuffer_clear(&f->packed);
+    in = example();
+    in.model = span("leat \xff");
+    text_result_pack(&in, &f->packed);
+    packed = (struct leat_span){(const uint8_t *)f->packed.data, f->packed.size};
+    assert_false(text_result_read(packed, &f->zone, &out, &err));
+}
+
 static void weights_survive_packing(void **state)
 {
     struct fixture *f = *state;
@@ -496,6 +514,7 @@ int main(void)
         TEST(times_are_read_as_rfc_3339_says),
         TEST(a_result_survives_packing),
         TEST(a_distribution_that_does_not_sum_to_one_is_refused),
+        TEST(a_result_with_strings_that_are_no_text_is_refused),
         TEST(weights_survive_packing),
         TEST(keys_differ_by_text_and_by_fingerprint),
         TEST(a_fill_survives_its_frame),

@@ -52,7 +52,7 @@ static bool to_str(const msgpack_object *object, struct leat_span *out)
     if (object->type != MSGPACK_OBJECT_STR || object->via.str.size > 2 * TEXT_LABEL_MAX)
         return false;
     *out = (struct leat_span){(const uint8_t *)object->via.str.ptr, object->via.str.size};
-    return true;
+    return leat_wire_text_ok(*out); /* or the store would refuse the row */
 }
 
 static bool to_real(const msgpack_object *object, double *out)
