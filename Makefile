@@ -3,23 +3,29 @@
 VERSION := 0.1.0
 
 # A variant is a build of its own in its own folder: release, san (ASan + UBSan and fault hooks,
-# which the tests use), tsan.
+# which the tests use), tsan, fuzz (clang with libFuzzer and both sanitizers).
 VARIANT ?= release
 ifeq ($(VARIANT),release)
 BUILD    := build
 OPTIMIZE := -O2
 else ifeq ($(VARIANT),san)
 BUILD    := build/san
-OPTIMIZE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DLEAT_TEST_HOOKS
+OPTIMIZE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DLEAT_TEST_HOOKS \
+            -Wno-format-truncation # instrumented code makes gcc see truncations that are none
 else ifeq ($(VARIANT),tsan)
 BUILD    := build/tsan
 OPTIMIZE := -O1 -fsanitize=thread -DLEAT_TEST_HOOKS
+else ifeq ($(VARIANT),fuzz)
+BUILD    := build/fuzz
+OPTIMIZE := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CC       := clang
+WARNINGS :=
 else
-$(error VARIANT is release, san or tsan, not "$(VARIANT)")
+$(error VARIANT is release, san, tsan or fuzz, not "$(VARIANT)")
 endif
 
 CC       ?= cc
-WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Werror
+WARNINGS ?= -Wall -Wextra -Wshadow -Wconversion -Werror
 PACKAGES := libzmq msgpack lmdb libpq hiredis libmicrohttpd sqlite3 libxxhash jansson libutf8proc zlib
 # Asked once, and only when something is compiled: `make deps` must work before they are there.
 PC_CFLAGS = $(eval PC_CFLAGS := $(shell pkg-config --cflags $(PACKAGES)))$(PC_CFLAGS)
@@ -35,16 +41,18 @@ MAINS    := $(wildcard services/*/main.c)
 UNITS    := $(wildcard tests/unit/test_*.c)
 BENCHES  := $(wildcard tests/bench/bench_*.c)
 EXAMPLES := $(wildcard proto/examples/*.c)
+# The fuzz targets, and the three programs they are linked into.
+FUZZ     := $(filter-out %/libfuzzer.c %/corpus.c %/seeds.c,$(wildcard tests/fuzz/*.c))
 
 OBJECTS  := $(SOURCES:%.c=$(BUILD)/%.o)
 BINARIES := $(PROGRAMS:%=$(BUILD)/bin/%)
-UNIT_BINARIES  := $(UNITS:tests/unit/%.c=$(BUILD)/tests/%)
+UNIT_BINARIES  := $(UNITS:tests/unit/%.c=$(BUILD)/tests/%) $(BUILD)/tests/test_corpus
 BENCH_BINARIES := $(BENCHES:tests/bench/%.c=$(BUILD)/bench/%)
 # What ships beside the programs: a build folder looks like an installation.
 SHARED   := $(addprefix $(BUILD)/share/leat/,default.model default.json topics.json)
 EXAMPLE_BINARIES := $(EXAMPLES:proto/examples/%.c=$(BUILD)/examples/%)
 
-.PHONY: all help deps unit units examples test lint format bench bench-programs demo clean
+.PHONY: all help deps unit units examples test lint format bench bench-programs demo fuzz fuzz-seeds model clean
 .DELETE_ON_ERROR:
 
 all: $(BINARIES) $(SHARED) $(EXAMPLE_BINARIES)
@@ -54,6 +62,8 @@ help:
 	@echo 'make demo       install what is missing, build, and show Leat at work'
 	@echo 'make test       install what is missing and run all tests'
 	@echo 'make unit       build and run the unit tests of this VARIANT (release, san, tsan)'
+	@echo 'make fuzz       look for inputs that do harm; SECONDS=n for all targets together'
+	@echo 'make model      check the protocol with spin'
 	@echo 'make lint       compiler warnings, clang-format, cppcheck'
 	@echo 'make bench      measure; BENCH="name ..." runs only those'
 	@echo 'make install    install under PREFIX ($(PREFIX)); make uninstall takes it away'
@@ -72,6 +82,12 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "CC   $<"
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# clang knows no GCC target pragma.
+ifeq ($(VARIANT),fuzz)
+$(BUILD)/services/regress/kernel_avx2.o: OPTIMIZE += -mavx2
+$(BUILD)/services/regress/kernel_avx512.o: OPTIMIZE += -mavx512f
+endif
 
 # The SQL that persist carries inside: recompiled when a migration changes.
 $(BUILD)/services/persist/migrations.o: $(wildcard deploy/migrations/*/*.sql)
@@ -95,6 +111,21 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libservices.a
 	@mkdir -p $(@D)
 	@echo "LINK $@"
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+$(BUILD)/tests/test_corpus: $(BUILD)/tests/fuzz/corpus.o $(FUZZ:%.c=$(BUILD)/%.o) $(BUILD)/libservices.a
+	@mkdir -p $(@D)
+	@echo "LINK $@"
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+$(BUILD)/fuzz-seeds: $(BUILD)/tests/fuzz/seeds.o $(FUZZ:%.c=$(BUILD)/%.o) $(BUILD)/libservices.a
+	@echo "LINK $@"
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
+
+# One program; tests/fuzz/run calls it by the names of the targets.
+build/fuzz/bin/leat-fuzz: $(BUILD)/tests/fuzz/libfuzzer.o $(FUZZ:%.c=$(BUILD)/%.o) $(BUILD)/libservices.a
+	@mkdir -p $(@D)
+	@echo "LINK $@"
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libservices.a
 	@mkdir -p $(@D)
@@ -136,6 +167,19 @@ demo: deps
 	$(MAKE) all
 	@deploy/demo
 
+# SECONDS of fuzzing, all targets together.
+fuzz:
+	@deploy/install-packages fuzz
+	$(MAKE) VARIANT=fuzz build/fuzz/bin/leat-fuzz
+	@tests/fuzz/run --seconds $(or $(SECONDS),120)
+
+fuzz-seeds: $(BUILD)/fuzz-seeds
+
+# The protocol's model; spin is fetched when it is not there.
+model:
+	@deploy/install-packages model
+	@tests/model/run
+
 lint: deps
 	@tests/lint
 
@@ -147,4 +191,4 @@ clean:
 
 include deploy/deploy.mk
 
--include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNITS:%.c=$(BUILD)/%.d) $(BENCHES:%.c=$(BUILD)/%.d) $(EXAMPLES:%.c=$(BUILD)/%.d)
+-include $(OBJECTS:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNITS:%.c=$(BUILD)/%.d) $(BENCHES:%.c=$(BUILD)/%.d) $(EXAMPLES:%.c=$(BUILD)/%.d) $(patsubst %.c,$(BUILD)/%.d,$(wildcard tests/fuzz/*.c))
