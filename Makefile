@@ -52,7 +52,7 @@ BENCH_BINARIES := $(BENCHES:tests/bench/%.c=$(BUILD)/bench/%)
 SHARED   := $(addprefix $(BUILD)/share/leat/,default.model default.json topics.json)
 EXAMPLE_BINARIES := $(EXAMPLES:proto/examples/%.c=$(BUILD)/examples/%)
 
-.PHONY: all help deps unit units examples test lint format bench bench-programs demo fuzz fuzz-seeds model clean
+.PHONY: all help deps build-deps unit units examples test lint format bench bench-programs demo fuzz fuzz-seeds model clean
 .DELETE_ON_ERROR:
 
 all: $(BINARIES) $(SHARED) $(EXAMPLE_BINARIES)
@@ -74,6 +74,9 @@ help:
 
 deps:
 	@deploy/install-packages
+
+build-deps:
+	@deploy/install-packages build
 
 # make V=1 shows the commands.
 $(V).SILENT:
@@ -163,7 +166,7 @@ bench: deps
 	$(MAKE) bench-programs
 	@tests/bench/run $(BENCH)
 
-demo: deps
+demo: build-deps
 	$(MAKE) all
 	@deploy/demo
 
