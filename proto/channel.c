@@ -307,6 +307,11 @@ void channel_done(const struct channel *self, uint64_t *committed, uint64_t *dea
     *dead = tally_dead(&self->tally);
 }
 
+const struct leat_limits *channel_limits(const struct channel *self)
+{
+    return &self->terms.limits;
+}
+
 const char *channel_address(const struct channel *self)
 {
     return link_address(self->link);

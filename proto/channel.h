@@ -6,6 +6,7 @@
 
 #include "proto/leat.h"
 #include "proto/link.h"
+#include "proto/message.h"
 
 struct channel;
 
@@ -62,6 +63,9 @@ bool channel_intact(const struct channel *self, struct leat_error *err);
 
 /* Records committed and dead since the channel was opened. */
 void channel_done(const struct channel *self, uint64_t *committed, uint64_t *dead);
+
+/* What its ingest allows, as the last welcome told. */
+const struct leat_limits *channel_limits(const struct channel *self);
 
 const char *channel_address(const struct channel *self);
 const char *channel_trouble(const struct channel *self);

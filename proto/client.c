@@ -290,6 +290,23 @@ bool leat_flush(struct leat_client *self, enum leat_until until, int timeout_ms,
     return good;
 }
 
+bool leat_series_limits(const struct leat_client *self, struct leat_series_limits *out,
+                        struct leat_error *err)
+{
+    *out = (struct leat_series_limits){.rows = SIZE_MAX};
+    for (unsigned i = 0; i < self->n_channels; i++) {
+        const struct leat_limits *limits = channel_limits(self->channels[i]);
+        if (limits->series_rows == 0)
+            return leat_fail(err, "%s takes no records of kind series",
+                             channel_address(self->channels[i]));
+        if (limits->series_rows < out->rows)
+            out->rows = (size_t)limits->series_rows;
+        if (limits->series_longest > out->longest)
+            out->longest = (size_t)limits->series_longest;
+    }
+    return true;
+}
+
 void leat_progress(const struct leat_client *self, struct leat_progress *out)
 {
     *out = (struct leat_progress){

@@ -90,6 +90,66 @@ void leat_progress(const struct leat_client *self, struct leat_progress *out);
 /* Closes. What was not answered is abandoned (it may or may not have been taken). Idempotent. */
 void leat_disconnect(struct leat_client **self);
 
+/* --- time series ---
+ *
+ * Records of kind "series" are blocks of rows, each with the rows before it that its windows look
+ * back on. This keeps those of one live series and makes the blocks:
+ *
+ *     struct leat_series *s = leat_series_open (c, &(struct leat_series_options){
+ *         .series = "EURUSD", .base = 1.07356}, &err);
+ *     … leat_series_back (s, ts, close, &err) for every row of `leat tail EURUSD` …
+ *     leat_series_add (s, ts, close, &err);     one point, as it comes
+ *     leat_series_flush (s, &err);              it goes out, with leat_poll and leat_flush
+ *
+ * However a series is cut into points and blocks, before and after restarts of the program, what is
+ * found in it is the same, bit by bit. */
+
+struct leat_series;
+
+/* What ingest says of blocks; over several endpoints, what all of them take. */
+struct leat_series_limits {
+    size_t rows;    /* rows that one block may add */
+    size_t longest; /* rows of the longest window */
+};
+
+/* False: an endpoint does not take kind series. */
+bool leat_series_limits(const struct leat_client *self, struct leat_series_limits *out,
+                        struct leat_error *err);
+
+struct leat_series_options {
+    const char *series; /* its name, 1-128 bytes of UTF-8; with several endpoints it chooses one */
+    double base;        /* the close that counts as 100; 0: the first one that is given. A series
+                           must keep its base: `leat tail --json` tells it */
+    bool start;         /* the series begins with the first row that is given: fewer rows than
+                           windows look back on are right */
+    bool monthly;       /* windows do not cross a calendar month (UTC) */
+    size_t rows;        /* rows after which a block goes out without leat_series_flush; 0, or more
+                           than ingest takes: as many as it takes */
+};
+
+/* Of a connected client, which must outlive it. NULL: the options make no sense, or kind series is
+ * not taken. */
+struct leat_series *leat_series_open(struct leat_client *client,
+                                     const struct leat_series_options *options,
+                                     struct leat_error *err);
+
+/* Takes a row that is in the store already, for later ones to look back on. `ts`: microseconds
+ * since 1970 UTC. Rows come in the order of time, those to look back on before all others; of many
+ * the last ones count. False: the row is not taken (out of order, not finite, out of range). */
+bool leat_series_back(struct leat_series *self, int64_t ts, double close, struct leat_error *err);
+
+/* Takes a new row. False: the row is not taken, as above, or because fewer rows than windows look
+ * back on were given before it without `start`; or a full block could not be sent, see leat_send:
+ * then its rows are kept, and adding the row again tries it again. */
+bool leat_series_add(struct leat_series *self, int64_t ts, double close, struct leat_error *err);
+
+/* Makes a block of the rows added since the last one, if any, and gives it to leat_send, with its
+ * result. */
+bool leat_series_flush(struct leat_series *self, struct leat_error *err);
+
+/* Closes; rows that were not flushed are not sent. Idempotent. */
+void leat_series_close(struct leat_series **self);
+
 #ifdef __cplusplus
 }
 #endif

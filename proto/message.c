@@ -48,6 +48,10 @@ static bool read_welcome(const msgpack_object *map, struct leat_message *m, stru
     m->kinds = array(map, "kinds");
     if (!m->kinds)
         return missing("welcome", "kinds", err);
+    if (limits) {
+        leat_wire_u64(limits, "series_rows", &m->limits.series_rows);
+        leat_wire_u64(limits, "series_longest", &m->limits.series_longest);
+    }
     return read_numbers(map, "welcome",
                         (struct number[]){{"session", &m->session},
                                           {"held", &m->held},
@@ -260,10 +264,15 @@ void leat_message_welcome(msgpack_sbuffer *to, const struct leat_message *welcom
     put_number(&pack, "dead", welcome->dead);
     put_number(&pack, "credit", welcome->credit);
     leat_pack_cstr(&pack, "limits");
-    leat_pack_map(&pack, 3);
+    bool series = welcome->limits.series_rows > 0;
+    leat_pack_map(&pack, series ? 5 : 3);
     put_number(&pack, "send_bytes", welcome->limits.send_bytes);
     put_number(&pack, "send_records", welcome->limits.send_records);
     put_number(&pack, "unanswered", welcome->limits.unanswered);
+    if (series) {
+        put_number(&pack, "series_rows", welcome->limits.series_rows);
+        put_number(&pack, "series_longest", welcome->limits.series_longest);
+    }
     leat_pack_cstr(&pack, "kinds");
     leat_pack_array(&pack, n_kinds);
     for (uint32_t i = 0; i < n_kinds; i++)

@@ -22,6 +22,10 @@ struct leat_limits {
     uint64_t send_bytes;   /* one send frame */
     uint64_t send_records; /* records in one send */
     uint64_t unanswered;   /* sends without an answer yet; so many answers are kept */
+
+    /* Of blocks of kind series; 0: that kind is not taken. */
+    uint64_t series_rows;    /* rows with output in one block */
+    uint64_t series_longest; /* rows of the longest window */
 };
 
 /* A decoded message; only the fields of its type mean anything. Spans and objects point into the

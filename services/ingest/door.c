@@ -304,6 +304,10 @@ static void read_settings(struct door *self, const struct leat_settings *setting
         .send_records = (uint64_t)leat_settings_int(settings, "ingest.send_records"),
         .unanswered = (uint64_t)leat_settings_int(settings, "ingest.unanswered"),
     };
+    if (leat_flow_find("series", strlen("series"))) {
+        self->limits.series_rows = self->parts.limits->series_max_rows;
+        self->limits.series_longest = self->parts.limits->series_longest;
+    }
     self->credit = (size_t)leat_settings_int(settings, "ingest.credit");
     if (self->credit < self->limits.send_bytes)
         self->credit = self->limits.send_bytes;

@@ -59,7 +59,11 @@ static const struct leat_message welcome = {
     .committed = 1999,
     .dead = 1,
     .credit = 1 << 24,
-    .limits = {.send_bytes = 1 << 20, .send_records = 10000, .unanswered = 256},
+    .limits = {.send_bytes = 1 << 20,
+               .send_records = 10000,
+               .unanswered = 256,
+               .series_rows = 2000,
+               .series_longest = 90},
 };
 
 static void write_type(struct fixture *f, enum leat_message_type type)
