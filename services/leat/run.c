@@ -111,6 +111,7 @@ static bool apply(const struct options *options, struct leat_settings *settings,
     return embedded_settings(settings, data ? data : options_default_data, err);
 }
 
+/* Once clients can connect: whoever reads this may send at once. */
 static void say_where(const struct leat_settings *settings)
 {
     char store[4096], cache[4096];
@@ -142,8 +143,9 @@ static int start(const struct options *options)
         render_complain("leat run", "%s", err.text);
         return LEAT_EXIT_FAILED;
     }
-    say_where(settings);
-    return leat_process_run(&embedded_program, settings, options_config(options));
+    struct leat_program program = embedded_program;
+    program.ready = say_where;
+    return leat_process_run(&program, settings, options_config(options));
 }
 
 int command_run(int argc, char **argv)

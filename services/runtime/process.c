@@ -197,6 +197,8 @@ static void process_tell_ready(struct process *self)
         return;
     self->ready_told = true;
     leat_log(LEAT_INFO, process_name(self), "ready", LEAT_I("services", self->n));
+    if (self->program->ready)
+        self->program->ready(self->settings);
 }
 
 /* False when all services have ended. */

@@ -83,6 +83,10 @@ struct leat_program {
     const struct leat_routes *routes;           /* services/routes.h */
     const struct leat_setting *const *tables;   /* every table there is (services/tables.h): all
                                                    programs read the same file and environment */
+
+    /* Called once, in the process' main thread, when all services have become ready; may be NULL.
+     */
+    void (*ready)(const struct leat_settings *settings);
 };
 
 /* Parses --config FILE, --set NAME=VALUE, --help, --version, --child; loads settings; runs. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
 
@@ -110,8 +111,21 @@ static const char *bind_reason(int code)
     }
 }
 
+/* libzmq takes a port modulo 65536 and binds another one than was said. */
+static bool port_ok(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    if (strncmp(address, "tcp://", 6) != 0 || strcmp(colon, ":*") == 0)
+        return true;
+    size_t digits = strspn(colon + 1, "0123456789");
+    return digits > 0 && digits < 6 && colon[1 + digits] == 0 && atoi(colon + 1) <= 65535;
+}
+
 static bool bind_one(void *socket, const char *address, const char *setting, struct leat_error *err)
 {
+    if (!port_ok(address))
+        return leat_fail(err, "cannot bind %.200s (setting %s): the port must be 0 to 65535",
+                         address, setting);
     if (zmq_bind(socket, address) == 0)
         return true;
     return leat_fail(err, "cannot bind %.200s (setting %s): %s", address, setting,

@@ -115,21 +115,6 @@ def test_sending_again_keeps_one_row_and_the_newer_version(embedded, folder):
     assert embedded.query("SELECT count(*) FROM texts WHERE text LIKE 'version two%'") == [(500,)]
 
 
-def send_in_background(cluster, path):
-    import subprocess
-
-    return subprocess.Popen(
-        [harness.BIN / "leat", "send", "--to", cluster.endpoint, "--kind", "text", "--wait",
-         "committed", "--json", str(path)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(sender, seconds=180):
-    out, err = sender.communicate(timeout=seconds * harness.PATIENCE)
-    assert sender.returncode == 0, out + err
-    return json.loads(out.strip().splitlines()[-1])
-
-
 LOAD = 60000 // harness.PATIENCE
 
 
@@ -142,22 +127,22 @@ def some_rows(cluster, n=1):
 def test_a_killed_process_loses_nothing(make_cluster, folder, stage):
     cluster = make_cluster(classify=2)
     path = harness.texts_file(folder / "load.ndjson", range(LOAD))
-    sender = send_in_background(cluster, path)
+    sender = harness.send_in_background(cluster.endpoint, path)
     some_rows(cluster)
     cluster[stage].kill()
     time.sleep(0.2)  # the load goes on without it for a moment
     cluster.start(stage).wait_ready()
-    told = finish(sender)
+    told = harness.finish(sender)
     assert told["committed"] == LOAD and told["rejected"] == 0
     assert cluster.query("SELECT count(*), count(DISTINCT id) FROM texts") == [(LOAD, LOAD)]
 
 
 def test_redis_may_go_and_come_back(cluster, folder):
     path = harness.texts_file(folder / "load.ndjson", range(LOAD))
-    sender = send_in_background(cluster, path)
+    sender = harness.send_in_background(cluster.endpoint, path)
     some_rows(cluster)
     cluster.redis.kill()
-    assert finish(sender)["committed"] == LOAD
+    assert harness.finish(sender)["committed"] == LOAD
     cluster.redis.start()
     more = harness.texts_file(folder / "more.ndjson", range(LOAD, LOAD + 100))
     assert harness.send(cluster.endpoint, more)["committed"] == 100
@@ -169,13 +154,13 @@ def test_postgresql_may_crash(folder, own_postgres, redis):
 
     with contextlib.closing(harness.Cluster(folder, own_postgres, redis)) as cluster:
         path = harness.texts_file(folder / "load.ndjson", range(LOAD))
-        sender = send_in_background(cluster, path)
+        sender = harness.send_in_background(cluster.endpoint, path)
         some_rows(cluster)
         own_postgres.crash()
         harness.until("persist says that the store is away",
                       lambda: harness.http(cluster["persist"].http_address, "/readyz")[0] == 503)
         own_postgres.start()
-        assert finish(sender)["committed"] == LOAD
+        assert harness.finish(sender)["committed"] == LOAD
         assert cluster.query("SELECT count(*), count(DISTINCT id) FROM texts") == [(LOAD, LOAD)]
         assert cluster.query("SELECT count(*) FROM dead_letters") == [(0,)]
 
@@ -261,10 +246,10 @@ def test_a_full_journal_makes_clients_wait_and_loses_nothing(make_cluster, folde
     cluster["persist"].process.send_signal(signal.SIGSTOP)
     n = 30000 // harness.PATIENCE
     path = harness.texts_file(folder / "load.ndjson", range(n), "filler " * 20 + "{i}")
-    sender = send_in_background(cluster, path)
+    sender = harness.send_in_background(cluster.endpoint, path)
     harness.until("ingest says busy", lambda: (cluster["ingest"].metric("leat_ingest_sends_busy_total") or 0) > 0)
     cluster["persist"].process.send_signal(signal.SIGCONT)
-    assert finish(sender)["committed"] == n
+    assert harness.finish(sender)["committed"] == n
     assert cluster.query("SELECT count(*), count(DISTINCT id) FROM texts") == [(n, n)]
 
 
@@ -337,6 +322,14 @@ def test_a_taken_port_is_said_plainly(embedded, folder):
                         "--oneway", "", timeout=30)
     assert done.returncode == 1
     assert embedded.endpoint in done.stderr and "in use" in done.stderr.lower()
+
+
+def test_a_port_that_is_none_is_refused_instead_of_another_one_bound(folder):
+    done = harness.leat("run", "--data", folder / "d", "--listen", "tcp://127.0.0.1:99999",
+                        "--oneway", "", timeout=30)
+    assert done.returncode == 1
+    assert "tcp://127.0.0.1:99999" in done.stderr and "65535" in done.stderr
+    assert "clients at" not in done.stdout
 
 
 def test_a_store_in_use_is_said_plainly(embedded, folder):
