@@ -35,7 +35,7 @@ ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DLEAT_VERSION='"$(VERSION)"' -I. $(WARNINGS
              -fPIC -pthread $(PC_CFLAGS) $(CFLAGS)
 LIBS     = -Wl,--as-needed $(PC_LIBS) -lcsv -llinear -lm -pthread $(LDFLAGS)
 
-PROGRAMS := leat leat-ingest leat-cache leat-classify leat-persist
+PROGRAMS := leat leat-ingest leat-cache leat-classify leat-regress leat-persist
 SOURCES  := $(filter-out %/main.c,$(wildcard proto/*.c services/*.c services/*/*.c services/flows/*/*.c)) 
 MAINS    := $(wildcard services/*/main.c)
 UNITS    := $(wildcard tests/unit/test_*.c)

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-const struct leat_flow *const leat_flows[] = {&text_flow, NULL};
+const struct leat_flow *const leat_flows[] = {&text_flow, &series_flow, NULL};
 
 const struct leat_flow *leat_flow_find(const char *kind, size_t size)
 {

@@ -76,10 +76,15 @@ struct leat_table {
                  char message[200]);
 };
 
-/* Values that a row has. */
+/* Columns that have a value each, and values that a row has: these, and one for the run. */
+static inline size_t leat_table_singles(const struct leat_table *table)
+{
+    return table->run ? table->run : table->n_columns;
+}
+
 static inline size_t leat_table_width(const struct leat_table *table)
 {
-    return table->run ? table->run + 1 : table->n_columns;
+    return leat_table_singles(table) + (table->run > 0);
 }
 
 #endif

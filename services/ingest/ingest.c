@@ -56,6 +56,8 @@ static bool settings_agree(const struct leat_settings *settings, struct leat_err
 {
     int64_t text = leat_settings_int(settings, "text.max_bytes");
     int64_t send = leat_settings_int(settings, "ingest.send_bytes");
+    if (!leat_flows_check(settings, err))
+        return false;
     return text + RECORD_ROOM <= send ||
            leat_fail(err,
                      "setting text.max_bytes (%lld) must leave %d bytes of ingest.send_bytes "

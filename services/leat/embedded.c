@@ -4,13 +4,14 @@
 #include "services/classify/classify.h"
 #include "services/ingest/ingest.h"
 #include "services/persist/persist.h"
+#include "services/regress/regress.h"
 #include "services/routes.h"
 #include "services/tables.h"
 
 #include <stdio.h>
 
 static const struct leat_service *const services[] = {
-    &ingest_service, &cache_service, &classify_service, &persist_service, NULL,
+    &ingest_service, &cache_service, &classify_service, &regress_service, &persist_service, NULL,
 };
 
 const struct leat_program embedded_program = {
@@ -44,6 +45,8 @@ bool embedded_settings(struct leat_settings *settings, const char *data, struct 
         {"cache.results_address", "inproc://cache.results"},
         {"classify.inbox", "inproc://classify"},
         {"classify.address", "inproc://classify"},
+        {"regress.inbox", "inproc://regress"},
+        {"regress.address", "inproc://regress"},
         {"persist.inbox", "inproc://persist"},
         {"persist.address", "inproc://persist"},
         {"persist.acks", "inproc://persist.acks"},

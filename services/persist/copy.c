@@ -86,8 +86,8 @@ static bool has_own_size(enum leat_column_type type)
 /* Bytes that a row takes at most. */
 static size_t row_bound(const struct leat_table *table, const struct leat_value *values)
 {
-    size_t bound = 2 + table->n_columns * FIELD_MAX;
-    for (size_t i = 0; i < table->n_columns; i++)
+    size_t bound = 2 + table->n_columns * FIELD_MAX, own = leat_table_singles(table);
+    for (size_t i = 0; i < own; i++)
         if (!values[i].null && has_own_size(table->columns[i].type))
             bound += values[i].bytes.size;
     return bound;
@@ -116,6 +116,20 @@ static uint8_t *put_value(uint8_t *at, enum leat_column_type type, const struct 
     return at;
 }
 
+/* A run of n columns, straight from where they were computed. */
+static uint8_t *put_run(uint8_t *at, const struct leat_value *value, size_t n)
+{
+    const uint8_t *from = value->run.at;
+    for (size_t i = 0; i < n; i++, from += value->run.stride) {
+        uint64_t bits;
+        memcpy(&bits, from, sizeof bits);
+        bits = le64toh(bits);
+        bool is_nan = (bits & INT64_MAX) > UINT64_C(0x7ff0000000000000);
+        at = is_nan ? put32(at, UINT32_MAX) : put64(at, bits);
+    }
+    return at;
+}
+
 void copy_begin(struct copy *self)
 {
     static const uint8_t header[19] = "PGCOPY\n\377\r\n"; /* its NUL belongs to it, then 8 more */
@@ -127,12 +141,15 @@ void copy_row(struct copy *self, const struct leat_table *table, const struct le
 {
     uint8_t *begin = reserve(self, row_bound(table, values));
     uint8_t *at = put16(begin, (uint16_t)table->n_columns);
-    for (size_t i = 0; i < table->n_columns; i++) {
+    size_t own = leat_table_singles(table);
+    for (size_t i = 0; i < own; i++) {
         if (values[i].null)
             at = put32(at, UINT32_MAX);
         else
             at = put_value(at, table->columns[i].type, &values[i]);
     }
+    if (table->run)
+        at = put_run(at, &values[own], table->n_columns - own);
     self->size += (size_t)(at - begin);
 }
 

@@ -25,14 +25,14 @@ struct crew {
     uint64_t next_number;
 };
 
-static bool open_lane(struct crew *self, const struct store_options *options, bool *away,
-                      struct leat_error *err)
+static bool open_lane(struct crew *self, const struct store_options *options,
+                      const struct catalog *catalog, bool *away, struct leat_error *err)
 {
     char name[32];
     bool is_first = self->n == 0, not_there;
     struct lane *lane = &self->lanes[self->n];
     snprintf(name, sizeof name, "writer%zu", self->n);
-    lane->load = load_new();
+    lane->load = load_new(catalog);
     lane->writer = writer_open(self->zmq, name, options, lane->load, !is_first, &not_there, err);
     if (is_first)
         *away = not_there;
@@ -40,8 +40,8 @@ static bool open_lane(struct crew *self, const struct store_options *options, bo
     return lane->writer != NULL;
 }
 
-struct crew *crew_open(const struct store_options *options, size_t n, bool *away,
-                       struct leat_error *err)
+struct crew *crew_open(const struct store_options *options, const struct catalog *catalog, size_t n,
+                       bool *away, struct leat_error *err)
 {
     struct crew *self = calloc(1, sizeof *self);
     if (!self || !(self->zmq = zmq_ctx_new())) {
@@ -53,7 +53,7 @@ struct crew *crew_open(const struct store_options *options, size_t n, bool *away
     if (store_sqlite_path(options->url))
         n = 1;
     while (self->n < n)
-        if (!open_lane(self, options, away, err)) {
+        if (!open_lane(self, options, catalog, away, err)) {
             crew_close(&self);
             return NULL;
         }

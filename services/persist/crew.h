@@ -11,8 +11,8 @@ struct crew;
 
 /* `n` writers with a session each (one, whatever `n` is, for SQLite). The first connects now; NULL
  * when trying that again cannot help. `away`: it is only not there yet, and why. */
-struct crew *crew_open(const struct store_options *options, size_t n, bool *away,
-                       struct leat_error *err);
+struct crew *crew_open(const struct store_options *options, const struct catalog *catalog, size_t n,
+                       bool *away, struct leat_error *err);
 
 /* Ends the writers and destroys the loads that they have. */
 void crew_close(struct crew **self);

@@ -19,6 +19,7 @@ struct row {
 struct rows_of {
     const struct leat_table *table;
     enum load_role role;
+    size_t keys_end;     /* the column behind the last one of the key */
     int version, origin; /* columns; -1: it has none */
     struct row *rows;
     size_t n, room;
@@ -29,6 +30,8 @@ struct rows_of {
 };
 
 struct load {
+    const struct catalog *catalog;
+    struct catalog *own; /* when none was given */
     struct rows_of *tables;
     size_t n_tables;
     struct load_batch *batches;
@@ -47,27 +50,36 @@ static int column_named(const struct leat_table *table, const char *name)
     return -1;
 }
 
-static void add_table(struct load *self, const struct leat_table *table, enum load_role role)
+static size_t keys_end(const struct leat_table *table)
 {
-    self->tables = reallocarray(self->tables, self->n_tables + 1, sizeof *self->tables);
-    if (!self->tables)
-        abort();
-    self->tables[self->n_tables++] = (struct rows_of){.table = table,
-                                                      .role = role,
-                                                      .version = column_named(table, "version"),
-                                                      .origin = column_named(table, "origin")};
+    size_t end = 0;
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (table->columns[i].is_key)
+            end = i + 1;
+    return end;
 }
 
-struct load *load_new(void)
+struct load *load_new(const struct catalog *catalog)
 {
     struct load *self = calloc(1, sizeof *self);
     if (!self)
         abort();
-    for (const struct leat_flow *const *flow = leat_flows; *flow; flow++)
-        for (const struct leat_table *const *table = (*flow)->tables; *table; table++)
-            add_table(self, *table, LOAD_DATA);
-    add_table(self, &letters_table, LOAD_LETTERS);
-    add_table(self, &letters_gone, LOAD_GONE);
+    if (!catalog)
+        catalog = self->own = catalog_open(NULL, NULL);
+    self->catalog = catalog;
+    self->n_tables = catalog_count(catalog);
+    self->tables = calloc(self->n_tables, sizeof *self->tables);
+    if (!self->tables)
+        abort();
+    for (size_t i = 0; i < self->n_tables; i++) {
+        enum load_role role;
+        const struct leat_table *table = catalog_table(catalog, i, &role);
+        self->tables[i] = (struct rows_of){.table = table,
+                                           .role = role,
+                                           .keys_end = keys_end(table),
+                                           .version = column_named(table, "version"),
+                                           .origin = column_named(table, "origin")};
+    }
     return self;
 }
 
@@ -85,6 +97,7 @@ void load_destroy(struct load **self)
     free(load->tables);
     free(load->batches);
     free(load->records);
+    catalog_close(&load->own);
     free(load);
     *self = NULL;
 }
@@ -144,19 +157,22 @@ static bool add_rows(struct load *self, const struct leat_table *table,
                      const struct leat_row_context *ctx, const msgpack_object *object,
                      struct leat_batch *batch, uint32_t record, char code[32], char message[200])
 {
-    uint32_t n = table->rows(ctx, object);
-    struct leat_value *values = leat_batch_alloc(batch, n * table->n_columns * sizeof *values);
-    if (!table->fill(ctx, object, values, batch, code, message))
+    struct leat_row_context of_table = *ctx;
+    of_table.table = table;
+    size_t width = leat_table_width(table);
+    uint32_t n = table->rows(&of_table, object);
+    struct leat_value *values = leat_batch_alloc(batch, n * width * sizeof *values);
+    if (!table->fill(&of_table, object, values, batch, code, message))
         return false;
     struct rows_of *to = rows_of(self, table);
     for (uint32_t i = 0; i < n; i++)
-        add_row(to, values + i * table->n_columns, record);
+        add_row(to, values + i * width, record);
     self->n_rows += n;
     return true;
 }
 
-static void add_record(struct load *self, const struct leat_flow *flow, struct leat_batch *batch,
-                       uint32_t index, int64_t now)
+static void add_record(struct load *self, const struct leat_table *const *tables,
+                       struct leat_batch *batch, uint32_t index, int64_t now)
 {
     uint32_t record = (uint32_t)self->n_records;
     self->records =
@@ -179,7 +195,7 @@ static void add_record(struct load *self, const struct leat_flow *flow, struct l
                                          .index = index,
                                          .version = leat_batch_version(batch, index, &object),
                                          .ingested_at = batch->head.stamp};
-    for (const struct leat_table *const *table = flow->tables; *table; table++) {
+    for (const struct leat_table *const *table = tables; *table; table++) {
         char code[32], message[200];
         if (!add_rows(self, *table, &ctx, &object, batch, record, code, message)) {
             load_kill(self, record, code, message, now);
@@ -193,8 +209,8 @@ static void add_record(struct load *self, const struct leat_flow *flow, struct l
 
 bool load_add(struct load *self, struct leat_batch *batch, int64_t now)
 {
-    const struct leat_flow *flow = leat_flow_find(batch->head.kind, strlen(batch->head.kind));
-    if (!flow)
+    const struct leat_table *const *tables = catalog_of_kind(self->catalog, batch->head.kind);
+    if (!tables)
         return false;
     uint32_t from = (uint32_t)self->n_records, count = batch->head.count;
     self->batches =
@@ -202,7 +218,7 @@ bool load_add(struct load *self, struct leat_batch *batch, int64_t now)
     self->batches[self->n_batches++] =
         (struct load_batch){.batch = batch, .records = {from, from + count}};
     for (uint32_t i = 0; i < count; i++)
-        add_record(self, flow, batch, i, now);
+        add_record(self, tables, batch, i, now);
     self->bytes += batch->bytes;
     return true;
 }
@@ -270,14 +286,15 @@ static bool is_number(enum leat_column_type type)
 }
 
 /* Any order does that all writers share. */
-static int compare_keys(const struct leat_table *table, const struct leat_value *a,
+static int compare_keys(const struct rows_of *of, const struct leat_value *a,
                         const struct leat_value *b)
 {
+    const struct leat_column *columns = of->table->columns;
     int order = 0;
-    for (size_t i = 0; i < table->n_columns && order == 0; i++) {
-        if (!table->columns[i].is_key)
+    for (size_t i = 0; i < of->keys_end && order == 0; i++) {
+        if (!columns[i].is_key)
             continue;
-        if (is_number(table->columns[i].type))
+        if (is_number(columns[i].type))
             order = (a[i].integer > b[i].integer) - (a[i].integer < b[i].integer);
         else
             order = compare_bytes(a[i].bytes, b[i].bytes);
@@ -292,7 +309,7 @@ static int compare_rows(const void *left, const void *right, void *arg)
     const struct row *a = left, *b = right;
     int order = compare_u64(a->prefix, b->prefix);
     if (order == 0)
-        order = compare_keys(of->table, a->values, b->values);
+        order = compare_keys(of, a->values, b->values);
     if (order == 0 && of->version >= 0)
         order = (b->values[of->version].integer > a->values[of->version].integer) -
                 (b->values[of->version].integer < a->values[of->version].integer);
@@ -317,6 +334,15 @@ static size_t shared_bytes(const struct rows_of *of, size_t column)
     return shared;
 }
 
+static bool all_equal(const struct rows_of *of, size_t column)
+{
+    struct leat_span first = of->rows[0].values[column].bytes;
+    for (size_t i = 1; i < of->n; i++)
+        if (compare_bytes(of->rows[i].values[column].bytes, first) != 0)
+            return false;
+    return true;
+}
+
 static uint64_t bytes_prefix(struct leat_span key, size_t skip)
 {
     uint64_t prefix = 0;
@@ -325,11 +351,22 @@ static uint64_t bytes_prefix(struct leat_span key, size_t skip)
     return be64toh(prefix);
 }
 
-static void make_prefixes(struct rows_of *of)
+/* The first column of the key that is not the same in all rows; the last one when all are. (A key's
+ * columns lie side by side.) */
+static size_t telling_column(const struct rows_of *of)
 {
     size_t column = 0;
     while (!of->table->columns[column].is_key)
         column++;
+    while (!is_number(of->table->columns[column].type) && column + 1 < of->keys_end &&
+           all_equal(of, column))
+        column++;
+    return column;
+}
+
+static void make_prefixes(struct rows_of *of)
+{
+    size_t column = telling_column(of);
     if (is_number(of->table->columns[column].type)) {
         for (size_t i = 0; i < of->n; i++)
             of->rows[i].prefix = (uint64_t)of->rows[i].values[column].integer ^ (1ULL << 63);
@@ -345,13 +382,17 @@ static void sort_rows(struct rows_of *of)
     if (of->sorted || of->n == 0)
         return;
     make_prefixes(of);
-    qsort_r(of->rows, of->n, sizeof *of->rows, compare_rows, of);
+    size_t ordered = 1;
+    while (ordered < of->n && compare_rows(&of->rows[ordered - 1], &of->rows[ordered], of) <= 0)
+        ordered++;
+    if (ordered < of->n)
+        qsort_r(of->rows, of->n, sizeof *of->rows, compare_rows, of);
     of->sorted = true;
 }
 
 static bool same_key(const struct rows_of *of, const struct row *a, const struct row *b)
 {
-    return a->prefix == b->prefix && compare_keys(of->table, a->values, b->values) == 0;
+    return a->prefix == b->prefix && compare_keys(of, a->values, b->values) == 0;
 }
 
 struct load_rows load_pick(struct load *self, size_t table, struct load_range range)

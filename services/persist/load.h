@@ -11,13 +11,7 @@
 #ifndef LEAT_PERSIST_LOAD_H
 #define LEAT_PERSIST_LOAD_H
 
-#include "services/flows/table.h"
-
-enum load_role {
-    LOAD_DATA,    /* a flow's table */
-    LOAD_LETTERS, /* dead_letters */
-    LOAD_GONE,    /* dead letters that are stored now: deleted from dead_letters */
-};
+#include "services/persist/catalog.h"
 
 enum load_state {
     LOAD_WAITING,
@@ -53,7 +47,9 @@ struct load_rows {
 
 struct load;
 
-struct load *load_new(void);
+/* For the tables of a catalog, which must outlive it. NULL: it makes one of its own, of the tables
+ * that need no settings. */
+struct load *load_new(const struct catalog *catalog);
 void load_destroy(struct load **self); /* with the batches in it */
 
 /* All tables that a load can have rows for: every flow's, dead_letters, and the dead letters that

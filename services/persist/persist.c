@@ -22,7 +22,8 @@ enum {
     GOOD_ROWS = 2000, /* more rows hardly make a transaction cheaper a row */
     SMALL_ROWS = 100, /* a load of fewer is waited for, … */
     SMALL_MS = 5,     /* … so long, so that its acknowledgements go out at once */
-    RESULT_MS = 1,    /* how often results are looked for otherwise */
+    RESULT_MS = 1,    /* how often results are looked for otherwise, */
+    AWAY_MS = 20,     /* and while the store is away */
     SLICE_MS = 100,   /* of a wait for a free writer */
 };
 
@@ -36,6 +37,7 @@ struct persist {
     struct limits limits;
     int64_t retry_least_ms, retry_most_ms;
     struct crew *crew;
+    struct catalog *catalog;
     struct load *load; /* being collected */
     struct receipts receipts;
     struct gauges gauges;
@@ -229,11 +231,11 @@ static int until_ms(int64_t when_us, int64_t now_us)
 static int turn_away(struct persist *self, int64_t now)
 {
     if (crew_working(self->crew) > 0)
-        return RESULT_MS;
+        return AWAY_MS;
     if (now < self->next_us)
         return until_ms(self->next_us, now);
     crew_retry(self->crew);
-    return RESULT_MS;
+    return AWAY_MS;
 }
 
 static int tick(void *arg, bool idle)
@@ -289,6 +291,7 @@ static void close_persist(void **arg)
     atomic_store(&self->closing, true);
     crew_close(&self->crew);
     load_destroy(&self->load);
+    catalog_close(&self->catalog);
     receipts_destroy(&self->receipts);
     free(self);
     *arg = NULL;
@@ -307,8 +310,9 @@ static bool open_crew(struct persist *self, struct leat_error *err)
         .arg = self,
     };
     bool not_there;
-    self->crew = crew_open(&options, (size_t)leat_settings_int(settings, "persist.sessions"),
-                           &not_there, err);
+    self->crew =
+        crew_open(&options, self->catalog, (size_t)leat_settings_int(settings, "persist.sessions"),
+                  &not_there, err);
     if (!self->crew)
         return leat_fail_in(err, "store");
     if (not_there)
@@ -325,7 +329,6 @@ static bool open_persist(void **arg, struct leat_stage_context *ctx, struct leat
         return leat_fail(err, "out of memory");
     const struct leat_settings *settings = leat_stage_settings(ctx);
     self->ctx = ctx;
-    self->load = load_new();
     self->seed = (unsigned)leat_now_us();
     self->retry_least_ms = leat_settings_int(settings, "persist.retry_least");
     self->retry_most_ms = leat_settings_int(settings, "persist.retry_most");
@@ -333,8 +336,12 @@ static bool open_persist(void **arg, struct leat_stage_context *ctx, struct leat
     read_limits(&self->limits, settings);
     gauges_open(&self->gauges, leat_stage_metrics(ctx));
     *arg = self;
-    if (open_crew(self, err))
-        return true;
+    self->catalog = catalog_open(settings, err);
+    if (self->catalog) {
+        self->load = load_new(self->catalog);
+        if (open_crew(self, err))
+            return true;
+    }
     close_persist(arg);
     return false;
 }

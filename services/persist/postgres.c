@@ -11,6 +11,7 @@
 #include "services/persist/blockers.h"
 #include "services/persist/connection.h"
 #include "services/persist/copy.h"
+#include "services/persist/partitions.h"
 #include "services/persist/probe.h"
 #include "services/persist/room.h"
 #include "services/persist/schema.h"
@@ -33,6 +34,7 @@ struct target {
     enum load_role role;
     struct statements sql;
     struct copy copy;
+    struct partitions partitions;
 };
 
 struct postgres {
@@ -61,6 +63,8 @@ static void disconnect(struct postgres *self)
 {
     connection_close(&self->connection);
     self->has_temporary = false;
+    for (size_t i = 0; i < self->n_targets; i++)
+        partitions_forget(&self->targets[i].partitions);
 }
 
 static void stalled(void *arg, int64_t waited_ms)
@@ -150,6 +154,8 @@ static bool may_be_the_row(const struct connection_failure *failure)
            (strcmp(state, "23514") == 0 && failure->constraint[0]);
 }
 
+/* A lock on a key is waited for in the middle of a row's work; one on a whole table (somebody
+ * alters it) at the statement's beginning: that is no batch's business. */
 static enum store_outcome judge(const struct connection_failure *failure)
 {
     const char *state = failure->sqlstate;
@@ -157,7 +163,7 @@ static enum store_outcome judge(const struct connection_failure *failure)
         return STORE_AWAY;
     if (strcmp(state, "40P01") == 0 || strcmp(state, "40001") == 0)
         return STORE_AGAIN;
-    if (strcmp(state, "55P03") == 0)
+    if (strcmp(state, "55P03") == 0 && failure->has_context)
         return STORE_HELD;
     return may_be_the_row(failure) ? STORE_ROW : STORE_AWAY;
 }
@@ -280,6 +286,18 @@ static size_t rows_to_insert(const struct postgres *self, const struct load_rows
     return n;
 }
 
+static bool make_partitions(struct postgres *self, const struct load_rows *picked,
+                            struct connection_failure *why)
+{
+    for (size_t i = 0; i < self->n_targets; i++) {
+        struct target *target = &self->targets[i];
+        if (target->table->monthly &&
+            !partitions_make(&target->partitions, self->connection, target->table, &picked[i], why))
+            return false;
+    }
+    return true;
+}
+
 /* One try over one path. */
 static bool try_path(struct postgres *self, bool staged, bool hasty, const struct load_rows *picked,
                      struct connection_failure *why)
@@ -289,7 +307,8 @@ static bool try_path(struct postgres *self, bool staged, bool hasty, const struc
     bool temporary = staged;
     for (size_t i = 0; i < self->n_targets; i++)
         temporary |= picked[i].n > 0 && !self->targets[i].sql.direct;
-    if (temporary && !self->has_temporary && !make_temporary(self, why))
+    if (!make_partitions(self, picked, why) ||
+        (temporary && !self->has_temporary && !make_temporary(self, why)))
         return false;
     size_t n = compose(self, staged, hasty, copies);
     self->writing = true;
@@ -402,6 +421,7 @@ static void close_store(struct store *store)
     for (size_t i = 0; i < self->n_targets; i++) {
         statements_destroy(&self->targets[i].sql);
         copy_destroy(&self->targets[i].copy);
+        partitions_destroy(&self->targets[i].partitions);
     }
     free(self->targets);
     free(self->script);

@@ -23,6 +23,10 @@ static struct leat_value probe_value(enum leat_column_type type)
 
 void probe_row(const struct leat_table *table, struct leat_value *values)
 {
-    for (size_t i = 0; i < table->n_columns; i++)
+    static const uint8_t zero[8] = {0};
+    size_t own = leat_table_singles(table);
+    for (size_t i = 0; i < own; i++)
         values[i] = probe_value(table->columns[i].type);
+    if (table->run)
+        values[own] = (struct leat_value){.run = {zero, 0}};
 }

@@ -1,5 +1,7 @@
 #include "services/persist/schema.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct schema_column *find(const struct schema_column *found, size_t n,
@@ -55,6 +57,59 @@ bool schema_compare(const struct leat_table *table, const struct schema_column *
                              "default",
                              table->name, found[i].name);
     return true;
+}
+
+static void put_column(FILE *to, const struct leat_column *column,
+                       const struct schema_engine *engine)
+{
+    fprintf(to, "\"%s\" %s", column->name, engine->type_of(column->type));
+    if (column->is_key && column->type == LEAT_COL_TEXT)
+        fputs(engine->collate, to);
+    if (!column->nullable)
+        fputs(" NOT NULL", to);
+}
+
+static void put_create(FILE *to, const struct leat_table *table, const struct schema_engine *engine)
+{
+    fprintf(to, "CREATE TABLE IF NOT EXISTS \"%s\" (", table->name);
+    for (size_t i = 0; i < table->n_columns; i++) {
+        put_column(to, &table->columns[i], engine);
+        fputs(", ", to);
+    }
+    const char *before = "PRIMARY KEY (";
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (table->columns[i].is_key) {
+            fprintf(to, "%s\"%s\"", before, table->columns[i].name);
+            before = ", ";
+        }
+    fputs("))", to);
+    if (engine->partitions && table->monthly)
+        fprintf(to, " PARTITION BY RANGE (\"%s\")", table->monthly);
+    fprintf(to, "%s;", engine->tail);
+}
+
+char *schema_missing(const struct leat_table *table, const struct schema_column *found, size_t n,
+                     const struct schema_engine *engine)
+{
+    char *text;
+    size_t size;
+    FILE *to = open_memstream(&text, &size);
+    if (!to)
+        abort();
+    if (n == 0)
+        put_create(to, table, engine);
+    for (size_t i = 0; n > 0 && i < table->n_columns; i++) {
+        if (find(found, n, table->columns[i].name))
+            continue;
+        fprintf(to, "ALTER TABLE \"%s\" ADD COLUMN%s ", table->name, engine->unless_there);
+        put_column(to, &table->columns[i], engine);
+        fputc(';', to);
+    }
+    fclose(to);
+    if (size > 0)
+        return text;
+    free(text);
+    return NULL;
 }
 
 bool schema_has_table(enum load_role role)

@@ -9,10 +9,10 @@
 #include <sqlite3.h>
 
 /* Applies the missing migrations, all in one transaction under an advisory lock (any number of
- * persists may start at once), and checks every table of `load`: each column there and of its type,
- * the primary key the same, no column besides that a row could not do without. A database whose
- * migrations are all there needs no right to create anything. false: `*permanent` when trying again
- * cannot help. */
+ * persists may start at once), makes the tables that follow from settings or adds columns to them,
+ * and checks every table of `load`: each column there and of its type, the primary key the same, no
+ * column besides that a row could not do without. A database whose migrations are all there needs
+ * no right to create anything. false: `*permanent` when trying again cannot help. */
 bool schema_postgres(struct connection *connection, const struct load *load, bool *permanent,
                      struct leat_error *err);
 
@@ -29,6 +29,20 @@ struct schema_column {
 /* Compares a table with its description; `type_of` names a column's type as that engine does. */
 bool schema_compare(const struct leat_table *table, const struct schema_column *found, size_t n,
                     const char *(*type_of)(enum leat_column_type), struct leat_error *err);
+
+/* How an engine wants its tables made. */
+struct schema_engine {
+    const char *(*type_of)(enum leat_column_type);
+    const char *unless_there; /* " IF NOT EXISTS", where ADD COLUMN takes it, or "" */
+    const char *collate;      /* behind the type of a TEXT in the key */
+    bool partitions;          /* a table may be partitioned by months */
+    const char *tail;         /* behind the closing parenthesis */
+};
+
+/* The statements that make a table from its description or add what it lacks; NULL: it lacks
+ * nothing. The caller frees them. */
+char *schema_missing(const struct leat_table *table, const struct schema_column *found, size_t n,
+                     const struct schema_engine *engine);
 
 /* Is the table with that role a table of the store (and not a temporary one)? */
 bool schema_has_table(enum load_role role);

@@ -22,12 +22,14 @@ static const char *type_of(enum leat_column_type type)
     return names[type];
 }
 
-/* The server's reason; trying again helps when it did not come from the server itself. */
+/* The server's reason. Trying again does not help against what is not there, not allowed or not
+ * supported; against anything else it may. */
 static bool failed(const struct connection_failure *failure, bool *permanent,
                    struct leat_error *err)
 {
-    *permanent =
-        !failure->broken && failure->sqlstate[0] && strcmp(failure->sqlstate, "25006") != 0;
+    const char *state = failure->sqlstate;
+    *permanent = strncmp(state, "42", 2) == 0 || strncmp(state, "3F", 2) == 0 ||
+                 strncmp(state, "0A", 2) == 0;
     *err = failure->error;
     return false;
 }
@@ -107,8 +109,22 @@ static bool migrate(struct connection *connection, bool *permanent, struct leat_
     return run(connection, "COMMIT", permanent, err);
 }
 
-static bool check_table(struct connection *connection, const struct leat_table *table,
-                        bool *permanent, struct leat_error *err)
+/* What the server tells about a table's columns. Strings are the result's. */
+struct told {
+    PGresult *result;
+    struct schema_column *columns;
+    size_t n;
+};
+
+static void forget(struct told *self)
+{
+    free(self->columns);
+    PQclear(self->result);
+    *self = (struct told){0};
+}
+
+static bool ask(struct connection *connection, const struct leat_table *table, struct told *told,
+                bool *permanent, struct leat_error *err)
 {
     static const char sql[] =
         "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
@@ -118,22 +134,64 @@ static bool check_table(struct connection *connection, const struct leat_table *
         " WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
     struct connection_failure failure;
     const char *params[] = {table->name};
-    PGresult *rows = connection_query(connection, sql, params, 1, &failure);
-    if (!rows)
+    *told = (struct told){.result = connection_query(connection, sql, params, 1, &failure)};
+    if (!told->result)
         return failed(&failure, permanent, err);
-    size_t n = (size_t)PQntuples(rows), room = 0;
-    struct schema_column *found = room_for(NULL, &room, n, sizeof *found);
-    for (size_t i = 0; i < n; i++)
-        found[i] = (struct schema_column){.name = PQgetvalue(rows, (int)i, 0),
-                                          .type = PQgetvalue(rows, (int)i, 1),
-                                          .not_null = PQgetvalue(rows, (int)i, 2)[0] == 't',
-                                          .has_default = PQgetvalue(rows, (int)i, 3)[0] == 't',
-                                          .is_key = PQgetvalue(rows, (int)i, 4)[0] == 't'};
-    bool same = schema_compare(table, found, n, type_of, err);
-    free(found);
-    PQclear(rows);
-    *permanent = !same;
-    return same;
+    const PGresult *rows = told->result;
+    size_t room = 0;
+    told->n = (size_t)PQntuples(rows);
+    told->columns = room_for(NULL, &room, told->n, sizeof *told->columns);
+    for (size_t i = 0; i < told->n; i++)
+        told->columns[i] =
+            (struct schema_column){.name = PQgetvalue(rows, (int)i, 0),
+                                   .type = PQgetvalue(rows, (int)i, 1),
+                                   .not_null = PQgetvalue(rows, (int)i, 2)[0] == 't',
+                                   .has_default = PQgetvalue(rows, (int)i, 3)[0] == 't',
+                                   .is_key = PQgetvalue(rows, (int)i, 4)[0] == 't'};
+    return true;
+}
+
+/* Makes a configured table or adds its new columns. Others that start now wait for the lock, then
+ * find it done. */
+static bool complete(struct connection *connection, const struct leat_table *table,
+                     struct told *told, bool *permanent, struct leat_error *err)
+{
+    static const struct schema_engine engine = {
+        .type_of = type_of,
+        .unless_there = " IF NOT EXISTS",
+        .collate = " COLLATE \"C\"",
+        .partitions = true,
+        .tail = "",
+    };
+    static const char begin[] =
+        "BEGIN; SET LOCAL lock_timeout = '50s';"
+        "SELECT pg_advisory_xact_lock(hashtextextended('leat_migrations', 0))";
+    char *sql = schema_missing(table, told->columns, told->n, &engine);
+    if (!sql)
+        return true;
+    bool done = run(connection, begin, permanent, err) && run(connection, sql, permanent, err) &&
+                run(connection, "COMMIT", permanent, err);
+    free(sql);
+    if (!done)
+        return leat_fail_in(err, "table %s", table->name);
+    leat_log(LEAT_INFO, "persist", told->n ? "table_extended" : "table_made",
+             LEAT_S("table", table->name));
+    forget(told);
+    return ask(connection, table, told, permanent, err);
+}
+
+static bool check_table(struct connection *connection, const struct leat_table *table,
+                        bool *permanent, struct leat_error *err)
+{
+    struct told told;
+    bool good = ask(connection, table, &told, permanent, err) &&
+                (!table->configured || complete(connection, table, &told, permanent, err));
+    if (good) {
+        good = schema_compare(table, told.columns, told.n, type_of, err);
+        *permanent = !good;
+    }
+    forget(&told);
+    return good;
 }
 
 bool schema_postgres(struct connection *connection, const struct load *load, bool *permanent,

@@ -76,20 +76,37 @@ static bool migrate(sqlite3 *db, struct leat_error *err)
     return true;
 }
 
-static bool check_table(sqlite3 *db, const struct leat_table *table, struct leat_error *err)
+/* The columns of a table; strings are its own. */
+struct told {
+    struct schema_column *columns;
+    size_t n;
+};
+
+static void forget(struct told *self)
+{
+    for (size_t i = 0; i < self->n; i++) {
+        free((char *)self->columns[i].name);
+        free((char *)self->columns[i].type);
+    }
+    free(self->columns);
+    *self = (struct told){0};
+}
+
+static bool ask(sqlite3 *db, const struct leat_table *table, struct told *told,
+                struct leat_error *err)
 {
     sqlite3_stmt *rows;
+    *told = (struct told){0};
     if (sqlite3_prepare_v2(db,
                            "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk > 0"
                            " FROM pragma_table_info(?)",
                            -1, &rows, NULL) != SQLITE_OK)
         return failed(db, err);
     sqlite3_bind_text(rows, 1, table->name, -1, SQLITE_STATIC);
-    struct schema_column *found = NULL;
-    size_t n = 0, room = 0;
+    size_t room = 0;
     while (sqlite3_step(rows) == SQLITE_ROW) {
-        found = room_for(found, &room, n + 1, sizeof *found);
-        found[n++] = (struct schema_column){
+        told->columns = room_for(told->columns, &room, told->n + 1, sizeof *told->columns);
+        told->columns[told->n++] = (struct schema_column){
             .name = strdup((const char *)sqlite3_column_text(rows, 0)),
             .type = strdup((const char *)sqlite3_column_text(rows, 1)),
             .not_null = sqlite3_column_int(rows, 2),
@@ -97,13 +114,35 @@ static bool check_table(sqlite3 *db, const struct leat_table *table, struct leat
             .is_key = sqlite3_column_int(rows, 4),
         };
     }
-    bool read = sqlite3_finalize(rows) == SQLITE_OK || failed(db, err);
-    bool same = read && schema_compare(table, found, n, type_of, err);
-    for (size_t i = 0; i < n; i++) {
-        free((char *)found[i].name);
-        free((char *)found[i].type);
-    }
-    free(found);
+    return sqlite3_finalize(rows) == SQLITE_OK || failed(db, err);
+}
+
+/* Makes a configured table or adds its new columns. */
+static bool complete(sqlite3 *db, const struct leat_table *table, struct told *told,
+                     struct leat_error *err)
+{
+    static const struct schema_engine engine = {
+        .type_of = type_of, .unless_there = "", .collate = "", .tail = " STRICT"};
+    char *sql = schema_missing(table, told->columns, told->n, &engine);
+    if (!sql)
+        return true;
+    bool done = run(db, sql, err);
+    free(sql);
+    if (!done)
+        return leat_fail_in(err, "table %s", table->name);
+    leat_log(LEAT_INFO, "persist", told->n ? "table_extended" : "table_made",
+             LEAT_S("table", table->name));
+    forget(told);
+    return ask(db, table, told, err);
+}
+
+static bool check_table(sqlite3 *db, const struct leat_table *table, struct leat_error *err)
+{
+    struct told told;
+    bool same = ask(db, table, &told, err) &&
+                (!table->configured || complete(db, table, &told, err)) &&
+                schema_compare(table, told.columns, told.n, type_of, err);
+    forget(&told);
     return same;
 }
 

@@ -12,6 +12,7 @@
 #include "services/persist/store.h"
 #include "services/runtime/log.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -196,14 +197,31 @@ static void bind_value(sqlite3_stmt *statement, int at, enum leat_column_type ty
     }
 }
 
+/* SQLite takes NaN for NULL by itself. */
+static void bind_run(sqlite3_stmt *statement, size_t from, size_t n, const struct leat_value *value)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bits;
+        double real;
+        memcpy(&bits, value->run.at + i * value->run.stride, sizeof bits);
+        bits = le64toh(bits);
+        memcpy(&real, &bits, sizeof real);
+        sqlite3_bind_double(statement, (int)(from + i) + 1, real);
+    }
+}
+
 static void bind_row(struct sqlite *self, const struct target *target,
                      const struct leat_value *values)
 {
-    for (size_t i = 0; i < target->table->n_columns; i++) {
+    const struct leat_table *table = target->table;
+    size_t own = leat_table_singles(table);
+    if (table->run)
+        bind_run(target->statement, own, table->n_columns - own, &values[own]);
+    for (size_t i = 0; i < own; i++) {
         if (values[i].null)
             sqlite3_bind_null(target->statement, (int)i + 1);
         else
-            bind_value(target->statement, (int)i + 1, target->table->columns[i].type, &values[i],
+            bind_value(target->statement, (int)i + 1, table->columns[i].type, &values[i],
                        self->texts[i]);
     }
 }

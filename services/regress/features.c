@@ -1,7 +1,7 @@
 #include "services/regress/features.h"
 
 #include "services/flows/series/domain.h"
-#include "services/flows/series/month.h"
+#include "services/flows/month.h"
 #include "services/flows/series/result.h"
 #include "services/regress/kernel.h"
 
@@ -94,7 +94,7 @@ static void find_segments(struct features *self, const struct series_record *rec
             continue;
         if (row > 0)
             self->ends[self->n_segments++] = row;
-        until = series_month_begin(series_month(us) + 1);
+        until = leat_month_begin(leat_month(us) + 1);
     }
     self->ends[self->n_segments++] = record->n;
 }

@@ -154,7 +154,7 @@ int main(int argc, char **argv)
     rounds = rounds < 1 ? 1 : rounds > ROUNDS_MOST ? ROUNDS_MOST : rounds;
     if (!cluster_start(&cluster, "fsync=on"))
         return 1;
-    struct load *load = load_new();
+    struct load *load = load_new(NULL);
     for (unsigned round = 0; round < rounds; round++) {
         measure_postgres(&cluster, load, round, rows, &figures);
         measure_sqlite(&cluster, load, round, rows, &figures);

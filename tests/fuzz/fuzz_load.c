@@ -3,6 +3,7 @@
  * the rest is items. */
 #include "services/persist/copy.h"
 #include "services/persist/load.h"
+#include "services/tables.h"
 #include "tests/fuzz/targets.h"
 
 #include <jansson.h>
@@ -50,7 +51,7 @@ static size_t check_table(struct load *load, size_t table, struct copy *copy)
     copy_begin(copy);
     for (size_t i = 0; i < rows.n; i++) {
         FUZZ_CHECK(rows.records[i] < load_records(load));
-        for (size_t c = 0; c < of->n_columns; c++)
+        for (size_t c = 0; c < leat_table_singles(of); c++)
             check_value(&of->columns[c], &rows.values[i][c]);
         copy_row(copy, of, rows.values[i]);
     }
@@ -112,8 +113,12 @@ void fuzz_load(struct leat_span input)
     struct leat_batch *batch = batch_of(leat_flows[chosen % flows]->kind, input);
     if (!batch)
         return;
-    struct load *load = load_new();
+    struct leat_settings *settings = leat_settings_new(leat_tables);
+    struct catalog *catalog = catalog_open(settings, NULL);
+    struct load *load = load_new(catalog);
     FUZZ_CHECK(load_add(load, batch, 2000));
     check_load(load);
     load_destroy(&load);
+    catalog_close(&catalog);
+    leat_settings_destroy(&settings);
 }

@@ -1,283 +1,508 @@
-/* Features: what is counted, what is folded, and where reading ends. */
-#include "services/classify/features.h"
-
+/* Features in the store: tables that follow from settings, partitions, figures to the last bit.
+ * Every test that can runs on PostgreSQL and on SQLite. */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include <stddef.h>
+#include <stdint.h>
 #include <cmocka.h>
 
-enum { READ = 64, ROOM = 4096 };
+#include "services/flows/series/flow.h"
+#include "services/flows/series/result.h"
+#include "services/persist/triage.h"
+#include "services/regress/features.h"
+#include "services/tables.h"
+#include "tests/unit/block.h"
+#include "tests/unit/cluster.h"
 
-static const struct features_shape shape = {.bits = {20, 20}, .read_bytes = READ};
+#include <endian.h>
+#include <math.h>
+#include <pthread.h>
+#include <unistd.h>
 
-/* A copy of what one text gave, to be compared with another's. */
-struct outcome {
-    struct features_count items[FEATURES_FAMILIES][ROOM];
-    size_t size[FEATURES_FAMILIES];
-    size_t read;
+enum { ROWS = 400, FIGURES = 2 * SERIES_METRICS };
+
+static const int64_t day = 86400000000;
+static const int64_t begin_2024 = 1704067200000000; /* 2024-01-01 */
+
+/* A persist without its sockets, and the regress before it. */
+struct writer {
+    struct leat_settings *settings;
+    struct catalog *catalog;
+    struct store_options options;
+    struct load *load;
+    struct store *store;
+    struct features *features;
+    struct series_names names;
+    struct triage_counts counts;
+    struct leat_error err;
 };
 
-static struct outcome extract(const char *text, size_t size)
+static struct cluster cluster;
+static char dir[64], sqlite_url[128];
+
+static void writer_open_with(struct writer *self, const char *url, const char *windows)
 {
-    struct leat_error err;
-    struct features *features = features_open(&shape, &err);
-    assert_non_null(features);
-    struct features_list list[FEATURES_FAMILIES];
-    static struct outcome outcome;
-    memset(&outcome, 0, sizeof outcome);
-    outcome.read = features_extract(features, text, size, list);
-    for (int f = 0; f < FEATURES_FAMILIES; f++) {
-        assert_true(list[f].size <= ROOM);
-        outcome.size[f] = list[f].size;
-        if (list[f].size)
-            memcpy(outcome.items[f], list[f].items, list[f].size * sizeof list[f].items[0]);
+    struct series_windows parsed;
+    memset(self, 0, sizeof *self);
+    self->settings = leat_settings_new(leat_tables);
+    assert_true(leat_settings_set(self->settings, "regress.windows", windows,
+                                  LEAT_FROM_COMMAND_LINE, "test", &self->err));
+    assert_true(series_settings_read(self->settings, &parsed, &self->names, &self->err));
+    self->features = features_new(&parsed, &self->names);
+    self->catalog = catalog_open(self->settings, &self->err);
+    assert_non_null(self->catalog);
+    self->load = load_new(self->catalog);
+    self->options = (struct store_options){.url = url,
+                                           .lock_timeout_ms = 2000,
+                                           .blocker_age_ms = 60000,
+                                           .timeout_ms = 20000,
+                                           .staged = 4};
+    self->store = store_open(&self->options, self->load, &self->err);
+    assert_non_null(self->store);
+}
+
+static void writer_open(struct writer *self, const char *url)
+{
+    writer_open_with(self, url, "w15=15,agg=90");
+}
+
+static void writer_close(struct writer *self)
+{
+    store_close(&self->store);
+    load_destroy(&self->load);
+    catalog_close(&self->catalog);
+    features_destroy(&self->features);
+    leat_settings_destroy(&self->settings);
+}
+
+/* A made-up series: a row each `step` µs from `begin` on. */
+struct made {
+    int64_t ts[ROWS];
+    double close[ROWS];
+    struct block block;
+};
+
+static void make(struct made *self, const char *name, int64_t begin, int64_t step)
+{
+    for (int i = 0; i < ROWS; i++) {
+        self->ts[i] = begin + i * step;
+        self->close[i] = 1.1 + sin(i * 0.7) * 1e-3 + i * 1e-6;
     }
-    features_close(&features);
-    assert_null(features);
-    features_close(&features);
-    return outcome;
+    self->block = (struct block){.series = name,
+                                 .ts = self->ts,
+                                 .close = self->close,
+                                 .n = ROWS,
+                                 .base = 1.1,
+                                 .start = true,
+                                 .packed = true};
 }
 
-static struct outcome of(const char *text)
+/* A batch as it comes out of regress. */
+static struct leat_batch *computed(struct writer *self, const struct block *block, uint8_t origin,
+                                   int64_t stamp)
 {
-    return extract(text, strlen(text));
+    msgpack_sbuffer record, frame;
+    msgpack_packer pk;
+    msgpack_object object;
+    struct series_record read;
+    struct leat_why why;
+    const struct series_limits limits = {.max_rows = SIZE_MAX, .names = &self->names};
+    struct leat_batch_head head = {
+        .stage = "persist", .kind = "series", .seq = 1, .stamp = stamp, .attempt = 1, .count = 1};
+    memset(head.origin, origin, sizeof head.origin);
+    msgpack_sbuffer_init(&record);
+    msgpack_sbuffer_init(&frame);
+    leat_pack_init(&pk, &record);
+    leat_pack_map(&pk, BLOCK_PAIRS);
+    block_pack_pairs(&pk, block);
+    leat_batch_write_head(&head, &frame);
+    leat_batch_write_item(
+        &(struct leat_item){.record = {(const uint8_t *)record.data, record.size}}, &frame);
+    struct leat_batch *batch = leat_batch_read(
+        (struct leat_span){(const uint8_t *)frame.data, frame.size}, frame.data, free, &self->err);
+    assert_non_null(batch);
+    assert_true(leat_wire_unpack(batch->items[0].record, batch->zone, &object, &self->err));
+    if (!series_record_read(&object, &limits, &read, &why))
+        fail_msg("%s", why.message);
+    batch->items[0].result = features_find(self->features, &read, batch);
+    msgpack_sbuffer_destroy(&record);
+    return batch;
 }
 
-static bool same_features(const struct outcome *a, const struct outcome *b)
+static bool writer_try(struct writer *self)
 {
-    for (int f = 0; f < FEATURES_FAMILIES; f++)
-        if (a->size[f] != b->size[f] ||
-            memcmp(a->items[f], b->items[f], a->size[f] * sizeof a->items[f][0]) != 0)
-            return false;
+    return triage_write(self->store, self->load, 1700000000000000, &self->counts, &self->err);
+}
+
+static void writer_write(struct writer *self, const struct block *block, uint8_t origin,
+                         int64_t stamp)
+{
+    assert_true(load_add(self->load, computed(self, block, origin, stamp), 1700000000000000));
+    if (!writer_try(self))
+        fail_msg("%s", self->err.text);
+    load_clear(self->load);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    strcpy(dir, "/tmp/leat-features-XXXXXX");
+    if (!mkdtemp(dir) || !cluster_start(&cluster, ""))
+        return -1;
+    snprintf(sqlite_url, sizeof sqlite_url, "sqlite:%s/leat.db", dir);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    cluster_do(&cluster, "stop");
+    return system(command);
+}
+
+static int on_postgres(void **state)
+{
+    *state = cluster.conninfo;
+    return 0;
+}
+
+static int on_sqlite(void **state)
+{
+    *state = sqlite_url;
+    return 0;
+}
+
+static int clean(void **state)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -f %s/leat.db*", dir);
+    if (*state == sqlite_url)
+        return system(command);
+    return cluster_execute(*state, "DROP TABLE IF EXISTS features_idx, features_bqx") ? 0 : -1;
+}
+
+/* --- figures -------------------------------------------------------------------------------- */
+
+/* What a table's rows are held against, in the order of time. */
+struct expected {
+    const struct made *made;
+    const struct series_found *found;
+    uint32_t rows, row;
+    bool has_close;
+};
+
+static void assert_real(const char *text, const uint8_t *packed, size_t at)
+{
+    uint64_t bits;
+    double real, is;
+    memcpy(&bits, packed + 8 * at, sizeof bits);
+    bits = le64toh(bits);
+    memcpy(&real, &bits, sizeof real);
+    if (isnan(real)) {
+        assert_null(text);
+        return;
+    }
+    assert_non_null(text);
+    is = strtod(text, NULL);
+    if (memcmp(&is, &real, sizeof is) != 0)
+        fail_msg("%s is stored for %.17g", text, real);
+}
+
+static bool compare_row(void *arg, const struct query_row *row)
+{
+    struct expected *e = arg;
+    size_t at = 0;
+    assert_string_equal(row->values[at++], "EURUSD");
+    at++; /* ts: the order tells */
+    assert_string_equal(row->values[at++], "5000");
+    assert_string_equal(row->values[at++], "07070707-0707-0707-0707-070707070707");
+    assert_real(row->values[at++], e->found->values, e->row);
+    if (e->has_close)
+        assert_true(strtod(row->values[at++], NULL) == e->made->close[e->row]);
+    assert_int_equal(row->n, at + FIGURES);
+    for (size_t c = 0; c < FIGURES; c++)
+        assert_real(row->values[at + c], e->found->figures, c * e->rows + e->row);
+    e->row++;
     return true;
 }
 
-static size_t total(const struct outcome *outcome, enum features_family family)
+/* As query_run, but for SQLite with all digits of real numbers (which SQLite cuts to 15 as text).
+ */
+static void read_sqlite(const char *sql, struct expected *expected)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < outcome->size[family]; i++)
-        n += outcome->items[family][i].count;
-    return n;
-}
-
-static void assert_same(const char *a, const char *b)
-{
-    struct outcome x = of(a);
-    struct outcome y = of(b);
-    assert_true(same_features(&x, &y));
-}
-
-static void assert_different(const char *a, const char *b)
-{
-    struct outcome x = of(a);
-    struct outcome y = of(b);
-    assert_false(same_features(&x, &y));
-}
-
-static void words_and_their_neighbours_are_counted(void **state)
-{
-    (void)state;
-    struct outcome one = of("one");
-    assert_int_equal(total(&one, FEATURES_WORDS), 1);
-    struct outcome three = of("one, two... three!");
-    assert_int_equal(total(&three, FEATURES_WORDS), 3 + 2);
-    assert_int_equal(three.items[FEATURES_WORDS][0].row, one.items[FEATURES_WORDS][0].row);
-    struct outcome twice = of("one one");
-    assert_int_equal(twice.size[FEATURES_WORDS], 2);
-    assert_int_equal(twice.items[FEATURES_WORDS][0].count, 2);
-}
-
-static void grams_stay_inside_what_spaces_part(void **state)
-{
-    (void)state;
-    /* " ab ": 3 pairs, 2 triples, 1 of four. */
-    struct outcome one = of("ab");
-    assert_int_equal(total(&one, FEATURES_GRAMS), 6);
-    struct outcome two = of("ab cd");
-    assert_int_equal(total(&two, FEATURES_GRAMS), 12);
-    /* " abcdefg ": 8 + 7 + 6 + 5. */
-    struct outcome longer = of("abcdefg");
-    assert_int_equal(total(&longer, FEATURES_GRAMS), 26);
-}
-
-static void case_and_space_do_not_matter(void **state)
-{
-    (void)state;
-    assert_same("Good MORNING", "good morning");
-    assert_same("  good \t\r\n morning\n", "good morning");
-    assert_same("ÄÖÜ ΣΟΦΟΣ ЖУК", "äöü σοφοσ жук");
-    assert_same("STRASSE", "Straße");
-    assert_same("a\xc2\xa0"
-                "b",
-                "a b");                                      /* no-break space */
-    assert_same("it\xe2\x80\x99s", "it's");                  /* typographic apostrophe */
-    assert_same("\xe2\x9d\xa4\xef\xb8\x8f", "\xe2\x9d\xa4"); /* heart, with and without selector */
-}
-
-static void order_and_letters_do_matter(void **state)
-{
-    (void)state;
-    assert_different("dog bites man", "man bites dog");
-    assert_different("cat", "act");
-    assert_different("é", "e");
-    assert_different("good", "good!");
-}
-
-static void nothing_gives_nothing(void **state)
-{
-    (void)state;
-    const char *empty[] = {"", " ", "\n\t  "};
-    for (size_t i = 0; i < 3; i++) {
-        struct outcome outcome = of(empty[i]);
-        assert_int_equal(outcome.size[FEATURES_WORDS], 0);
-        assert_int_equal(outcome.size[FEATURES_GRAMS], 0);
+    sqlite3 *db;
+    sqlite3_stmt *rows;
+    const char *values[6 + FIGURES];
+    char digits[6 + FIGURES][32];
+    assert_int_equal(sqlite3_open(store_sqlite_path(sqlite_url), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &rows, NULL), SQLITE_OK);
+    while (sqlite3_step(rows) == SQLITE_ROW) {
+        int n = sqlite3_column_count(rows);
+        assert_true(n <= 6 + FIGURES);
+        for (int i = 0; i < n; i++) {
+            values[i] = (const char *)sqlite3_column_text(rows, i);
+            if (sqlite3_column_type(rows, i) == SQLITE_FLOAT) {
+                snprintf(digits[i], sizeof digits[i], "%.17g", sqlite3_column_double(rows, i));
+                values[i] = digits[i];
+            }
+        }
+        compare_row(expected, &(struct query_row){.n = (size_t)n, .values = values});
     }
-    struct outcome marks = of("!!");
-    assert_int_equal(marks.size[FEATURES_WORDS], 0);
-    assert_int_equal(total(&marks, FEATURES_GRAMS), 6);
+    sqlite3_finalize(rows);
+    sqlite3_close(db);
 }
 
-static void a_long_text_is_cut_between_words(void **state)
+static void read_postgres(const char *url, const char *sql, struct expected *expected)
 {
-    (void)state;
-    char text[READ + 30];
-    memset(text, 'a', sizeof text);
-    text[READ - 10] = ' ';
-    struct outcome cut = extract(text, sizeof text);
-    assert_int_equal(cut.read, READ - 9);
-    struct outcome same = extract(text, READ - 10);
-    assert_true(same_features(&cut, &same));
-    struct outcome whole = extract(text, READ);
-    assert_int_equal(whole.read, READ);
-
-    text[READ - 10] = 'a';
-    text[READ] = ' '; /* the word ends where reading does: all of it counts */
-    struct outcome exact = extract(text, sizeof text);
-    assert_int_equal(exact.read, READ);
+    struct leat_error err;
+    struct query *query = query_open(url, &err);
+    assert_non_null(query);
+    if (!query_run(query, &(struct query_sql){sql, NULL}, NULL, 0, compare_row, expected, &err))
+        fail_msg("%s", err.text);
+    query_close(&query);
 }
 
-static void a_long_word_is_cut_between_characters(void **state)
+static void every_figure_comes_back_to_the_last_bit(void **state)
 {
-    (void)state;
-    char text[2 * READ];
-    for (size_t shift = 0; shift < 4; shift++) {
-        memset(text, 'a', shift);
-        for (size_t i = shift; i + 4 <= sizeof text; i += 4)
-            memcpy(text + i, "\xf0\x9f\x98\x80", 4);
-        struct outcome cut = extract(text, sizeof text - 4);
-        assert_int_equal((cut.read - shift) % 4, 0);
-        assert_true(cut.read > READ - 4 && cut.read <= READ);
+    static const char *const names[] = {"idx", "bqx"};
+    struct writer writer;
+    struct made made;
+    struct series_result result;
+    writer_open(&writer, *state);
+    make(&made, "EURUSD", begin_2024, day / 3);
+    struct leat_batch *batch = computed(&writer, &made.block, 7, 5000);
+    assert_true(series_result_read(batch->items[0].result, batch->zone, &result, &writer.err));
+    writer_write(&writer, &made.block, 7, 5000);
+    for (size_t d = 0; d < 2; d++) {
+        char sql[64];
+        struct expected expected = {
+            .made = &made, .found = &result.domains[d], .rows = ROWS, .has_close = d == 0};
+        snprintf(sql, sizeof sql, "SELECT * FROM features_%s ORDER BY ts", names[d]);
+        if (*state == sqlite_url)
+            read_sqlite(sql, &expected);
+        else
+            read_postgres(*state, sql, &expected);
+        assert_int_equal(expected.row, ROWS);
     }
+    leat_batch_destroy(&batch);
+    writer_close(&writer);
 }
 
-static void a_space_far_from_the_end_does_not_cut_there(void **state)
+static void times_are_kept_to_the_microsecond(void **state)
 {
-    (void)state;
-    struct features_shape wide = {.bits = {10, 10}, .read_bytes = 1000};
-    struct features *features = features_open(&wide, NULL);
-    struct features_list list[FEATURES_FAMILIES];
-    char text[2000];
-    memset(text, 'a', sizeof text);
-    text[1] = ' ';
-    assert_int_equal(features_extract(features, text, sizeof text, list), 1000);
-    text[900] = ' ';
-    assert_int_equal(features_extract(features, text, sizeof text, list), 901);
-    features_close(&features);
+    struct writer writer;
+    struct made made;
+    writer_open(&writer, *state);
+    make(&made, "X", begin_2024 + 123456, day);
+    writer_write(&writer, &made.block, 1, 1000);
+    assert_answer(*state, "SELECT min(ts), max(ts), count(*) FROM features_bqx",
+                  "2024-01-01T00:00:00.123456Z|2025-02-03T00:00:00.123456Z|400");
+    writer_close(&writer);
 }
 
-static void the_first_text_does_not_show_in_the_second(void **state)
+static void the_first_and_the_last_years_are_taken(void **state)
 {
-    (void)state;
-    struct features *features = features_open(&shape, NULL);
-    struct features_list list[FEATURES_FAMILIES];
-    const char *second = "short one";
-    features_extract(features, "a long text with many words that fills many slots", 49, list);
-    features_extract(features, second, strlen(second), list);
-    struct outcome fresh = of(second);
-    for (int f = 0; f < FEATURES_FAMILIES; f++) {
-        assert_int_equal(list[f].size, fresh.size[f]);
-        assert_memory_equal(list[f].items, fresh.items[f], list[f].size * sizeof *list[f].items);
+    struct writer writer;
+    struct made made;
+    writer_open(&writer, *state);
+    make(&made, "OLD", -2208988800000000, 1);
+    writer_write(&writer, &made.block, 1, 1000);
+    make(&made, "FAR", 7289654399999999 - ROWS + 1, 1);
+    writer_write(&writer, &made.block, 1, 2000);
+    assert_answer(*state,
+                  "SELECT series, min(ts) FROM features_idx GROUP BY series ORDER BY series",
+                  "FAR|2200-12-31T23:59:59.999600Z\nOLD|1900-01-01T00:00:00.000000Z");
+    writer_close(&writer);
+}
+
+static void sent_again_nothing_changes_and_the_newer_version_wins(void **state)
+{
+    struct writer writer;
+    struct made made;
+    static const char all[] = "SELECT count(*), min(version), max(version), count(a2_agg),"
+                              " round(CAST(sum(close) AS numeric), 6) FROM features_idx";
+    writer_open(&writer, *state);
+    make(&made, "EURUSD", begin_2024, day / 24);
+    writer_write(&writer, &made.block, 1, 1000);
+    char *before = cluster_ask(*state, all);
+    writer_write(&writer, &made.block, 1, 1000);
+    assert_answer(*state, all, before);
+    made.block.base = 2.2;
+    made.block.n = 100; /* newer, but fewer: the rows at other times stay */
+    writer_write(&writer, &made.block, 1, 2000);
+    assert_answer(*state,
+                  "SELECT version, count(*), max(value) > 90 FROM features_idx"
+                  " GROUP BY version ORDER BY version",
+                  *state == sqlite_url ? "1000|300|1\n2000|100|0" : "1000|300|1\n2000|100|0");
+    made.block.base = 1.1;
+    writer_write(&writer, &made.block, 1, 1500); /* older */
+    assert_answer(*state, "SELECT version, count(*) FROM features_idx GROUP BY version ORDER BY 1",
+                  "1000|300\n2000|100");
+    free(before);
+    writer_close(&writer);
+}
+
+static void series_may_share_one_transaction(void **state)
+{
+    struct writer writer;
+    writer_open(&writer, *state);
+    for (int i = 0; i < 20; i++) {
+        struct made made;
+        char name[16];
+        snprintf(name, sizeof name, "S%02d", i % 10); /* each twice: the newer one stays */
+        make(&made, name, begin_2024, day / 24);
+        assert_true(load_add(writer.load, computed(&writer, &made.block, 1, 1000 + i), 0));
     }
-    features_close(&features);
+    assert_true(writer_try(&writer));
+    assert_answer(*state, "SELECT count(*), count(DISTINCT series), min(version) FROM features_bqx",
+                  "4000|10|1010");
+    writer_close(&writer);
 }
 
-static void any_bytes_are_taken(void **state)
+static void windows_configured_later_are_added(void **state)
 {
-    (void)state;
-    struct features_shape wide = {.bits = {FEATURES_BITS_LEAST, 12}, .read_bytes = 200};
-    struct features *features = features_open(&wide, NULL);
-    struct features_list list[FEATURES_FAMILIES];
-    srand(1);
-    for (int round = 0; round < 3000; round++) {
-        char text[260];
-        size_t size = (size_t)rand() % sizeof text;
-        for (size_t i = 0; i < size; i++)
-            text[i] = (char)(round % 2 ? rand() : "\xce\x90 \xff"[rand() % 4]);
-        size_t read = features_extract(features, text, size, list);
-        assert_true(read <= size && read <= wide.read_bytes);
-        for (int f = 0; f < FEATURES_FAMILIES; f++)
-            for (size_t i = 0; i < list[f].size; i++)
-                assert_true(list[f].items[i].row < 1u << wide.bits[f]);
-        assert_true(list[0].size + list[1].size <= features_room(&wide));
-    }
-    features_close(&features);
+    struct writer writer;
+    struct made made;
+    make(&made, "A", begin_2024, day / 24);
+    writer_open_with(&writer, *state, "w15=15");
+    writer_write(&writer, &made.block, 1, 1000);
+    writer_close(&writer);
+    writer_open_with(&writer, *state, "w15=15,w20=20");
+    made.block.series = "B";
+    writer_write(&writer, &made.block, 1, 2000);
+    writer_close(&writer);
+    writer_open_with(&writer, *state, "w20=20"); /* what is not configured any more stays NULL */
+    made.block.series = "C";
+    writer_write(&writer, &made.block, 1, 3000);
+    assert_answer(*state,
+                  "SELECT series, count(a2_w15), count(a2_w20) FROM features_idx"
+                  " GROUP BY series ORDER BY series",
+                  "A|386|0\nB|386|381\nC|0|381");
+    writer_close(&writer);
 }
 
-static void rows_use_the_whole_table(void **state)
+static void a_block_without_features_is_a_dead_letter(void **state)
 {
-    (void)state;
-    struct features_shape narrow = {.bits = {6, 6}, .read_bytes = 4096};
-    struct features *features = features_open(&narrow, NULL);
-    bool seen[FEATURES_FAMILIES][64] = {0};
-    for (int n = 0; n < 2000; n++) {
-        char text[32];
-        int size = snprintf(text, sizeof text, "word%d", n * 7);
-        struct features_list list[FEATURES_FAMILIES];
-        features_extract(features, text, (size_t)size, list);
-        for (int f = 0; f < FEATURES_FAMILIES; f++)
-            for (size_t i = 0; i < list[f].size; i++)
-                seen[f][list[f].items[i].row] = true;
-    }
-    for (int f = 0; f < FEATURES_FAMILIES; f++)
-        for (int row = 0; row < 64; row++)
-            assert_true(seen[f][row]);
-    features_close(&features);
+    struct writer writer;
+    struct made made;
+    writer_open(&writer, *state);
+    make(&made, "EURUSD", begin_2024, day / 24);
+    struct leat_batch *batch = computed(&writer, &made.block, 1, 1000);
+    batch->items[0].result = (struct leat_span){0};
+    assert_true(load_add(writer.load, batch, 1700000000000000));
+    assert_true(writer_try(&writer));
+    assert_answer(*state, "SELECT kind, id, stage, code FROM dead_letters",
+                  "series|EURUSD|persist|not_computed");
+    assert_true(cluster_execute(*state, "DELETE FROM dead_letters"));
+    writer_close(&writer);
 }
 
-static void a_shape_out_of_range_is_refused(void **state)
+/* --- partitions ----------------------------------------------------------------------------- */
+
+static void months_have_a_partition_each(void **state)
 {
-    (void)state;
-    const struct features_shape wrong[] = {
-        {.bits = {3, 16}, .read_bytes = 100},
-        {.bits = {16, 23}, .read_bytes = 100},
-        {.bits = {16, 16}, .read_bytes = 0},
-        {.bits = {16, 16}, .read_bytes = (size_t)FEATURES_READ_MOST + 1},
-    };
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        struct leat_error err = {""};
-        assert_null(features_open(&wrong[i], &err));
-        assert_non_null(strstr(err.text, "expected"));
+    struct writer writer;
+    struct made made;
+    writer_open(&writer, *state);
+    make(&made, "EURUSD", begin_2024 + 25 * day, day / 10);
+    writer_write(&writer, &made.block, 1, 1000);
+    assert_answer(*state,
+                  "SELECT inhrelid::regclass::text FROM pg_inherits"
+                  " WHERE inhparent = 'features_idx'::regclass ORDER BY 1",
+                  "features_idx_2024_01\nfeatures_idx_2024_02\nfeatures_idx_2024_03");
+    assert_answer(*state, "SELECT count(*) FROM features_idx_2024_02", "290");
+    writer_close(&writer);
+}
+
+static void a_partition_of_ones_own_serves(void **state)
+{
+    struct writer writer;
+    struct made made;
+    writer_open(&writer, *state);
+    make(&made, "EURUSD", begin_2024, day / 10);
+    made.block.n = 10;
+    writer_write(&writer, &made.block, 1, 1000);
+    assert_true(cluster_execute(*state, "CREATE TABLE mine PARTITION OF features_idx"
+                                        " FOR VALUES FROM ('2024-02-01Z') TO ('2025-01-01Z')"));
+    made.block.n = ROWS;
+    writer_write(&writer, &made.block, 1, 2000);
+    assert_answer(*state, "SELECT count(*) FROM mine", "90");
+    writer_close(&writer);
+}
+
+static void a_partition_that_was_dropped_is_made_again(void **state)
+{
+    struct writer writer;
+    struct made made;
+    writer_open(&writer, *state);
+    make(&made, "EURUSD", begin_2024, day / 20);
+    writer_write(&writer, &made.block, 1, 1000);
+    assert_true(cluster_execute(*state, "DROP TABLE features_idx_2024_01"));
+    assert_true(load_add(writer.load, computed(&writer, &made.block, 1, 2000), 0));
+    for (int i = 0; i < 3 && !writer_try(&writer); i++) /* the first try finds it gone */
+        ;
+    assert_answer(*state, "SELECT count(*) FROM features_idx", "400");
+    writer_close(&writer);
+}
+
+static void *write_years(void *arg)
+{
+    struct writer *self = arg;
+    for (int i = 0; i < 4; i++) {
+        struct made made;
+        make(&made, self->options.lock_timeout_ms == 2000 ? "A" : "B", begin_2024 + i * 180 * day,
+             day / 2);
+        assert_true(load_add(self->load, computed(self, &made.block, 1, 1000 + i), 0));
+        assert_true(writer_try(self));
+        load_clear(self->load);
     }
+    return NULL;
+}
+
+static void many_may_need_the_same_partitions_at_once(void **state)
+{
+    struct writer writers[2];
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        writer_open(&writers[i], *state);
+    writers[1].options.lock_timeout_ms = 2001;
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, write_years, &writers[i]);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(writers[i].counts.set_aside, 0);
+        writer_close(&writers[i]);
+    }
+    assert_answer(*state, "SELECT series, count(*) FROM features_bqx GROUP BY series ORDER BY 1",
+                  "A|1480\nB|1480");
 }
 
 int main(void)
 {
+#define ON_POSTGRES(name) cmocka_unit_test_setup_teardown(name, on_postgres, clean)
+#define ON_SQLITE(name)   cmocka_unit_test_setup_teardown(name, on_sqlite, clean)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words_and_their_neighbours_are_counted),
-        cmocka_unit_test(grams_stay_inside_what_spaces_part),
-        cmocka_unit_test(case_and_space_do_not_matter),
-        cmocka_unit_test(order_and_letters_do_matter),
-        cmocka_unit_test(nothing_gives_nothing),
-        cmocka_unit_test(a_long_text_is_cut_between_words),
-        cmocka_unit_test(a_long_word_is_cut_between_characters),
-        cmocka_unit_test(a_space_far_from_the_end_does_not_cut_there),
-        cmocka_unit_test(the_first_text_does_not_show_in_the_second),
-        cmocka_unit_test(any_bytes_are_taken),
-        cmocka_unit_test(rows_use_the_whole_table),
-        cmocka_unit_test(a_shape_out_of_range_is_refused),
+        ON_POSTGRES(every_figure_comes_back_to_the_last_bit),
+        ON_SQLITE(every_figure_comes_back_to_the_last_bit),
+        ON_POSTGRES(times_are_kept_to_the_microsecond),
+        ON_SQLITE(times_are_kept_to_the_microsecond),
+        ON_POSTGRES(the_first_and_the_last_years_are_taken),
+        ON_SQLITE(the_first_and_the_last_years_are_taken),
+        ON_POSTGRES(sent_again_nothing_changes_and_the_newer_version_wins),
+        ON_SQLITE(sent_again_nothing_changes_and_the_newer_version_wins),
+        ON_POSTGRES(series_may_share_one_transaction),
+        ON_SQLITE(series_may_share_one_transaction),
+        ON_POSTGRES(windows_configured_later_are_added),
+        ON_SQLITE(windows_configured_later_are_added),
+        ON_POSTGRES(a_block_without_features_is_a_dead_letter),
+        ON_SQLITE(a_block_without_features_is_a_dead_letter),
+        ON_POSTGRES(months_have_a_partition_each),
+        ON_POSTGRES(a_partition_of_ones_own_serves),
+        ON_POSTGRES(a_partition_that_was_dropped_is_made_again),
+        ON_POSTGRES(many_may_need_the_same_partitions_at_once),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("features", tests, start, stop);
 }

@@ -43,7 +43,7 @@ static void writer_open_at(struct writer *self, const char *url)
                                            .staged = 4,
                                            .stopping = writer_stopping,
                                            .arg = self};
-    self->load = load_new();
+    self->load = load_new(NULL);
     self->store = store_open(&self->options, self->load, &self->err);
     assert_non_null(self->store);
 }
@@ -268,6 +268,35 @@ static void it_is_found_on_the_staged_path_as_well(void **state)
     writer_close(&writer);
 }
 
+static void a_table_that_is_locked_as_a_whole_is_waited_for(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    writer_write(&writer, texts_many(1, 1, 1000, "a", 20, "t"));
+    PGconn *holder = PQconnectdb(cluster.conninfo);
+    PQclear(PQexec(holder, "BEGIN; LOCK TABLE texts"));
+    writer_add(&writer, texts_many(1, 2, 2000, "b", 20, "t"));
+    for (int again = 0; again < 2; again++) {
+        assert_false(writer_try(&writer));
+        assert_non_null(strstr(writer.err.text, "55P03"));
+    }
+    assert_int_equal(writer.counts.set_aside, 0);
+    PQfinish(holder);
+    writer_insist(&writer);
+    /* The same on the staged path. */
+    writer_write(&writer, texts_many(1, 2, 2000, "b", 20, "t"));
+    holder = PQconnectdb(cluster.conninfo);
+    PQclear(PQexec(holder, "BEGIN; LOCK TABLE texts"));
+    writer_add(&writer, texts_many(1, 3, 3000, "c", 20, "t"));
+    assert_false(writer_try(&writer));
+    PQfinish(holder);
+    writer_insist(&writer);
+    assert_int_equal(writer.counts.set_aside, 0);
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "60");
+    writer_close(&writer);
+}
+
 static void a_leat_session_that_blocks_for_long_is_ended(void **state)
 {
     (void)state;
@@ -454,6 +483,90 @@ static void a_table_that_was_changed_under_way_is_no_row_s_fault(void **state)
     writer_close(&writer);
 }
 
+/* From here on the server answers rows with the text "bad" with that SQLSTATE. */
+static void answer_bad_with(const char *sqlstate)
+{
+    char sql[512];
+    snprintf(sql, sizeof sql,
+             "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger AS $$ BEGIN IF new.text = 'bad'"
+             " THEN RAISE EXCEPTION 'no' USING ERRCODE = '%s'; END IF; RETURN new; END $$ LANGUAGE"
+             " plpgsql; CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON texts FOR EACH ROW"
+             " EXECUTE FUNCTION refuse()",
+             sqlstate);
+    assert_true(cluster_execute(cluster.conninfo, sql));
+}
+
+static void add_three_with_bad_ones(struct writer *writer)
+{
+    const struct texts_item items[] = {{.id = "x", .text = "good"},
+                                       {.id = "y", .text = "bad"},
+                                       {.id = "z", .text = "good"},
+                                       {.id = "w", .text = "bad"}};
+    writer_add(writer, texts_many(1, 1, 1000, "a", 30, "t"));
+    writer_add(writer, texts_batch(1, 2, 2000, items, 4));
+    writer_add(writer, texts_many(1, 3, 3000, "c", 30, "t"));
+}
+
+/* On the direct path the server names the row; on the staged one it is found by halving. */
+static void rows_that_fail_alone_and_twice_are_dead_letters(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    for (int staged = 0; staged < 2; staged++) {
+        empty(NULL);
+        if (staged) {
+            writer_write(&writer, texts_many(1, 9, 9000, "s", 5, "t"));
+            writer_write(&writer, texts_many(1, 9, 9000, "s", 5, "t"));
+        }
+        answer_bad_with("22003");
+        add_three_with_bad_ones(&writer);
+        assert_true(writer_try(&writer));
+        load_clear(writer.load);
+        assert_answer(cluster.conninfo, "SELECT count(*) FROM texts WHERE id NOT LIKE 's-%'", "62");
+        assert_answer(cluster.conninfo,
+                      "SELECT id, stage, code, message FROM dead_letters ORDER BY id",
+                      "w|persist|22003|no\ny|persist|22003|no");
+    }
+    assert_int_equal(writer.counts.buried, 4);
+    assert_int_equal(writer.store->counts.conflicts, 1);
+    writer_close(&writer);
+    assert_true(cluster_execute(cluster.conninfo, "DROP TRIGGER refuse ON texts"));
+}
+
+static void errors_that_no_row_can_cause_bury_nothing(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    answer_bad_with("P0001");
+    add_three_with_bad_ones(&writer);
+    assert_false(writer_try(&writer));
+    answer_bad_with("53100"); /* disk_full */
+    assert_false(writer_try(&writer));
+    assert_non_null(strstr(writer.err.text, "53100"));
+    assert_int_equal(writer.counts.buried, 0);
+    assert_true(cluster_execute(cluster.conninfo, "DROP TRIGGER refuse ON texts"));
+    writer_insist(&writer);
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "64");
+    writer_close(&writer);
+}
+
+static void a_deadlock_is_tried_again_at_once(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    answer_bad_with("40P01");
+    add_three_with_bad_ones(&writer);
+    assert_false(writer_try(&writer)); /* for ever is not at once */
+    assert_int_equal(writer.counts.retries, 7);
+    assert_true(cluster_execute(cluster.conninfo, "DROP TRIGGER refuse ON texts"));
+    assert_true(writer_try(&writer));
+    assert_int_equal(writer.counts.buried + writer.counts.set_aside, 0);
+    writer_close(&writer);
+}
+
 /* Opening the store says what is wrong with it, and that trying again is no use. */
 static void refused(const char *break_it, const char *mend_it, const char *reason)
 {
@@ -567,7 +680,7 @@ static void what_cannot_get_better_is_told_from_what_can(void **state)
     unreachable("dbname=ascii", true, "must be UTF8");
     struct leat_error err;
     struct store_options options = {.url = "nonsense"};
-    struct load *load = load_new();
+    struct load *load = load_new(NULL);
     assert_null(store_open(&options, load, &err));
     assert_non_null(strstr(err.text, "store.url"));
     load_destroy(&load);
@@ -621,6 +734,7 @@ int main(void)
         cmocka_unit_test_setup(two_persists_with_the_same_batches_store_each_once, empty),
         cmocka_unit_test_setup(a_batch_whose_key_is_held_is_set_aside, empty),
         cmocka_unit_test_setup(it_is_found_on_the_staged_path_as_well, empty),
+        cmocka_unit_test_setup(a_table_that_is_locked_as_a_whole_is_waited_for, empty),
         cmocka_unit_test_setup(a_leat_session_that_blocks_for_long_is_ended, empty),
         cmocka_unit_test_setup(other_sessions_that_block_are_not_ended, empty),
         cmocka_unit_test_setup(a_server_that_crashes_in_the_middle_loses_nothing, empty),
@@ -629,6 +743,9 @@ int main(void)
         cmocka_unit_test_setup(a_server_without_progress_is_given_up, empty),
         cmocka_unit_test_setup(a_read_only_database_is_no_row_s_fault, empty),
         cmocka_unit_test_setup(a_table_that_was_changed_under_way_is_no_row_s_fault, empty),
+        cmocka_unit_test_setup(rows_that_fail_alone_and_twice_are_dead_letters, empty),
+        cmocka_unit_test_setup(errors_that_no_row_can_cause_bury_nothing, empty),
+        cmocka_unit_test_setup(a_deadlock_is_tried_again_at_once, empty),
         cmocka_unit_test_setup(a_wrong_schema_is_refused_by_name, empty),
         cmocka_unit_test_setup(columns_of_one_s_own_may_be_there, empty),
         cmocka_unit_test(migrations_are_applied_once_by_many_at_once),

@@ -7,7 +7,7 @@
 
 #include "services/flows/series/domain.h"
 #include "services/flows/series/flow.h"
-#include "services/flows/series/month.h"
+#include "services/flows/month.h"
 #include "services/flows/series/result.h"
 #include "services/regress/kernel.h"
 #include "services/regress/regress.h"
@@ -288,7 +288,7 @@ static void months_begin_anew(void **state)
     for (size_t from = 0, to; from < ROWS; from = to, months++) {
         struct series_result alone;
         struct block block = f->whole;
-        for (to = from; to < ROWS && series_month(f->ts[to]) == series_month(f->ts[from]);)
+        for (to = from; to < ROWS && leat_month(f->ts[to]) == leat_month(f->ts[from]);)
             to++;
         block.ts += from;
         block.close += from;

@@ -7,7 +7,7 @@
 
 #include "services/flows/series/domain.h"
 #include "services/flows/series/flow.h"
-#include "services/flows/series/month.h"
+#include "services/flows/month.h"
 #include "services/flows/series/record.h"
 #include "services/flows/series/result.h"
 #include "services/flows/series/table.h"
@@ -417,12 +417,12 @@ static void months_are_the_calendars(void **state)
         int year = month / 12;
         bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
         int64_t end = begin + (days[month % 12] + (month % 12 == 1 && leap)) * 24 * hour;
-        assert_int_equal(series_month_begin(month), begin);
-        assert_int_equal(series_month(begin), month);
-        assert_int_equal(series_month(end - 1), month);
+        assert_int_equal(leat_month_begin(month), begin);
+        assert_int_equal(leat_month(begin), month);
+        assert_int_equal(leat_month(end - 1), month);
         begin = end;
     }
-    assert_int_equal(series_month_begin(1970 * 12), 0);
+    assert_int_equal(leat_month_begin(1970 * 12), 0);
 }
 
 static void idx_and_bqx_are_those_of_the_worked_example(void **state)

@@ -31,7 +31,7 @@ static int setup(void **state)
     snprintf(f->path, sizeof f->path, "%s/leat.db", f->dir);
     snprintf(f->url, sizeof f->url, "sqlite:%s", f->path);
     f->options = (struct store_options){.url = f->url, .lock_timeout_ms = 100};
-    f->load = load_new();
+    f->load = load_new(NULL);
     f->store = store_open(&f->options, f->load, &f->err);
     return f->store ? 0 : -1;
 }

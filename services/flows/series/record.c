@@ -2,7 +2,7 @@
 
 #include "services/flows/field.h"
 #include "services/flows/series/domain.h"
-#include "services/flows/series/month.h"
+#include "services/flows/month.h"
 
 #include <endian.h>
 #include <math.h>
@@ -265,8 +265,8 @@ size_t series_warmup_needed(size_t longest, bool from_close)
 static bool reaches_back(const struct series_record *record, size_t needed)
 {
     return record->start || record->warmup >= needed ||
-           (record->monthly && series_month(series_time_at(&record->ts, 0)) <
-                                   series_month(series_time_at(&record->ts, record->warmup)));
+           (record->monthly && leat_month(series_time_at(&record->ts, 0)) <
+                                   leat_month(series_time_at(&record->ts, record->warmup)));
 }
 
 /* More than SERIES_MONTHS_MOST calendar months between the first and the last output row? */
@@ -274,8 +274,8 @@ static bool spans_too_much(const struct series_record *record)
 {
     int64_t first = series_time_at(&record->ts, record->warmup);
     int64_t last = series_time_at(&record->ts, record->n - 1);
-    int32_t from = series_month(first), to = from + SERIES_MONTHS_MOST;
-    return last > series_month_begin(to) + (first - series_month_begin(from));
+    int32_t from = leat_month(first), to = from + SERIES_MONTHS_MOST;
+    return last > leat_month_begin(to) + (first - leat_month_begin(from));
 }
 
 static bool check_rows(const struct series_record *record, const struct series_limits *limits,

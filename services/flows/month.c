@@ -1,4 +1,4 @@
-#include "services/flows/series/month.h"
+#include "services/flows/month.h"
 
 static const int64_t day_us = 86400000000;
 
@@ -14,12 +14,12 @@ static int64_t first_day(int32_t month)
            719468;
 }
 
-int64_t series_month_begin(int32_t month)
+int64_t leat_month_begin(int32_t month)
 {
     return first_day(month) * day_us;
 }
 
-int32_t series_month(int64_t us)
+int32_t leat_month(int64_t us)
 {
     /* A guess from the mean length of a month, which is off by one at most. */
     int64_t day = us >= 0 ? us / day_us : -((day_us - 1 - us) / day_us);
