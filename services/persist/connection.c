@@ -3,7 +3,6 @@
 #include "services/runtime/clock.h"
 #include "services/runtime/log.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,12 +107,11 @@ static int64_t connect_ms(const char *const *names, const char *const *values)
     return each * hosts;
 }
 
-/* Waits for the socket, at most a slice. */
+/* Waits for the socket, at most a slice. What is wrong with it libpq finds out. */
 static void wait_slice(PGconn *pg, short events)
 {
     struct pollfd fd = {.fd = PQsocket(pg), .events = events};
-    if (poll(&fd, 1, SLICE_MS) < 0 && errno != EINTR)
-        fd.revents = 0; /* libpq finds out what is wrong with it */
+    poll(&fd, 1, SLICE_MS);
 }
 
 static bool stopping(const struct connection *self)
@@ -316,9 +314,10 @@ static void take_field(char *to, size_t size, const PGresult *result, int field)
 
 /* The context of an error inside a COPY begins "COPY table, line 12" (or with the translation of
  * these words, which then is no help, and none is needed). */
-static void take_copy_line(struct connection_failure *failure, const PGresult *result)
+static void take_context(struct connection_failure *failure, const PGresult *result)
 {
     const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+    failure->has_context = context != NULL;
     const char *copy = context ? strstr(context, "COPY ") : NULL;
     unsigned long long line;
     if (copy && sscanf(copy, "COPY %63[^,], line %llu", failure->copy_table, &line) == 2)
@@ -333,7 +332,7 @@ static void take_error(struct connection *self, const PGresult *result,
         return;
     take_field(failure->sqlstate, sizeof failure->sqlstate, result, PG_DIAG_SQLSTATE);
     take_field(failure->constraint, sizeof failure->constraint, result, PG_DIAG_CONSTRAINT_NAME);
-    take_copy_line(failure, result);
+    take_context(failure, result);
     const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     /* The details of broken constraints are the row itself: nothing for a log. */
     const char *detail = strncmp(failure->sqlstate, "23", 2) == 0

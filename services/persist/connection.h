@@ -26,6 +26,7 @@ struct connection_failure {
     bool broken;         /* the connection is of no use any more */
     char sqlstate[6];    /* of the server's error, or "" */
     char constraint[64]; /* that it names, or "" */
+    bool has_context;    /* it came from within a row's work, not from a statement's beginning */
     uint64_t copy_line;  /* row of a COPY that it names (from 1), or 0 */
     char copy_table[64]; /* the table of that COPY */
     struct leat_error error;

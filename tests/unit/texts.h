@@ -19,7 +19,6 @@ struct texts_item {
     uint64_t replay_record;
     const char *error; /* code of an error that an earlier stage gave it */
     const char *topic; /* besides, the topic "economy" */
-    struct leat_span topic_bytes;
 };
 
 struct texts {
@@ -109,10 +108,8 @@ static inline void texts_pack_result(struct texts *self, const struct texts_item
         .emotions = {{texts_span("joy"), 912345}, {texts_span("love"), 500000}},
         .n_emotions = 2,
         .topics = {{texts_span("economy"), 0.5, 0.5, NAN},
-                   {item->topic_bytes.size ? item->topic_bytes
-                                           : texts_span(item->topic ? item->topic : ""),
-                    0.25, 0.25, 0.3}},
-        .n_topics = item->topic || item->topic_bytes.size ? 2 : 1,
+                   {texts_span(item->topic ? item->topic : ""), 0.25, 0.25, 0.3}},
+        .n_topics = item->topic ? 2 : 1,
     };
     const struct text_weights weights = {.influence = 1.95, .confidence = 0.675};
     msgpack_sbuffer_clear(&self->found);
