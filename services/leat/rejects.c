@@ -35,17 +35,20 @@ static json_t *to_json(const struct rejects *self, const struct reject *reject)
     json_t *file = json_string(self->files[reject->file]);
     if (!file)
         file = json_sprintf("file %u of the command line", reject->file + 1);
-    return json_pack("{s:o, s:I, s:s, s:s}", "file", file, "line", (json_int_t)reject->line, "code",
-                     reject->code, "reason", reject->reason);
+    json_t *out = json_pack("{s:o, s:I, s:s, s:s}", "file", file, "line", (json_int_t)reject->line,
+                            "code", reject->code, "reason", reject->reason);
+    if (reject->rows > 1)
+        json_object_set_new(out, "rows", json_integer((json_int_t)reject->rows));
+    return out;
 }
 
-void rejects_add(struct rejects *self, uint32_t file, uint64_t line, const char *code,
-                 const char *reason)
+void rejects_add(struct rejects *self, uint32_t file, uint64_t line, uint64_t rows,
+                 const char *code, const char *reason)
 {
-    struct reject reject = {.file = file, .line = line};
+    struct reject reject = {.file = file, .line = line, .rows = rows};
     snprintf(reject.code, sizeof reject.code, "%s", code);
     snprintf(reject.reason, sizeof reject.reason, "%s", reason);
-    self->count++;
+    self->count += rows;
     if (self->log) {
         json_t *one = to_json(self, &reject);
         json_dumpf(one, self->log, JSON_COMPACT);
@@ -80,19 +83,25 @@ static void sort(struct rejects *self)
 
 void rejects_print(struct rejects *self, const struct render *to)
 {
+    char number[32];
     sort(self);
     size_t n = self->n_kept < self->shown ? self->n_kept : self->shown;
+    uint64_t told = 0;
     for (size_t i = 0; i < n; i++) {
         const struct reject *reject = &self->kept[i];
         render_line(to, render_span(self->files[reject->file]), 200, false);
         fprintf(to->out, ":%llu: ", (unsigned long long)reject->line);
         render_line(to, render_span(reject->reason), 400, false);
-        render_print(to, RENDER_DIM, " (%s)", reject->code);
+        told += reject->rows;
+        if (reject->rows > 1)
+            render_print(to, RENDER_DIM, " (%s, %s rows)", reject->code,
+                         render_count(reject->rows, number));
+        else
+            render_print(to, RENDER_DIM, " (%s)", reject->code);
         fputc('\n', to->out);
     }
-    char number[32];
-    if (self->count > n && n > 0)
-        fprintf(to->out, "and %s more\n", render_count(self->count - n, number));
+    if (self->count > told && n > 0)
+        fprintf(to->out, "and %s more\n", render_count(self->count - told, number));
 }
 
 json_t *rejects_json(struct rejects *self)

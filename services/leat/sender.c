@@ -228,6 +228,12 @@ void sender_linger(struct sender *self)
     self->known = read_progress(self);
 }
 
+bool sender_series_limits(const struct sender *self, struct leat_series_limits *out,
+                          struct leat_error *err)
+{
+    return leat_series_limits(self->client, out, err);
+}
+
 enum sender_end sender_end(const struct sender *self)
 {
     return self->end;

@@ -55,6 +55,10 @@ bool sender_finish(struct sender *self, struct leat_error *err);
 /* After an end: gives outstanding answers a moment (at most two seconds) to come in. */
 void sender_linger(struct sender *self);
 
+/* What ingest says of blocks of series (see leat_series_limits). */
+bool sender_series_limits(const struct sender *self, struct leat_series_limits *out,
+                          struct leat_error *err);
+
 enum sender_end sender_end(const struct sender *self);
 struct leat_progress sender_progress(const struct sender *self);
 

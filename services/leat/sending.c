@@ -1,30 +1,13 @@
 #include "services/leat/sending.h"
 
 #include "services/leat/commands.h"
-#include "services/leat/positions.h"
-#include "services/leat/progress.h"
-#include "services/leat/rejects.h"
+#include "services/leat/sending_private.h"
 #include "services/runtime/service.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-struct sending {
-    const struct sending_options *options;
-    struct sender *sender;
-    struct positions positions;
-    struct rejects rejects;
-    struct progress progress;
-    uint64_t records;   /* in the input so far */
-    uint64_t refused;   /* of them, here */
-    uint64_t all_bytes; /* of all inputs; 0: not known */
-    uint64_t past_bytes;
-    const struct input *input; /* being read, or NULL */
-    struct leat_error trouble; /* the first thing that made it incomplete */
-};
-
-static bool note_trouble(struct sending *self, const struct leat_error *err)
+bool sending_trouble(struct sending *self, const struct leat_error *err)
 {
     progress_clear(&self->progress);
     render_complain("leat send", "%s", err->text);
@@ -38,10 +21,38 @@ static bool note_trouble(struct sending *self, const struct leat_error *err)
 static void on_reject(void *arg, const struct leat_reject *reject)
 {
     struct sending *self = arg;
-    uint32_t file = 0;
-    uint64_t line = 0;
-    positions_find(&self->positions, reject->record, &file, &line);
-    rejects_add(&self->rejects, file, line, reject->code, reject->reason);
+    struct position at = {.rows = 1};
+    positions_find(&self->positions, reject->record, &at);
+    rejects_add(&self->rejects, at.file, at.line, at.rows, reject->code, reject->reason);
+}
+
+/* What became of the rows that the sender took. */
+struct counts {
+    uint64_t accepted, committed, dead;
+};
+
+/* The part of `rows` that `part` of `all` records are: exact when it is none or all of them, or
+ * when records are rows. */
+static uint64_t share_of(uint64_t rows, uint64_t part, uint64_t all)
+{
+    if (part == all)
+        return rows;
+    return all ? (uint64_t)((double)rows * (double)part / (double)all) : 0;
+}
+
+static struct counts count(const struct sending *self)
+{
+    struct leat_progress now = sender_progress(self->sender);
+    struct counts out = {now.accepted, now.committed, now.dead};
+    if (self->taken == now.sent)
+        return out;
+    uint64_t left = self->taken - (self->rejects.count - self->refused);
+    out.accepted = share_of(left, now.accepted, now.sent - now.rejected);
+    out.committed = share_of(out.accepted, now.committed, now.accepted);
+    out.dead = share_of(out.accepted, now.dead, now.accepted);
+    if (now.committed + now.dead == now.accepted)
+        out.dead = out.accepted - out.committed;
+    return out;
 }
 
 static double share_read(const struct sending *self)
@@ -55,12 +66,12 @@ static double share_read(const struct sending *self)
 static void on_turn(void *arg)
 {
     struct sending *self = arg;
-    struct leat_progress now = sender_progress(self->sender);
-    struct progress_state state = {"sending", self->records, self->rejects.count, share_read(self)};
-    if (!self->input) {
+    struct progress_state state = {"sending", self->rows, self->rejects.count, share_read(self)};
+    if (!self->reading) {
+        struct counts now = count(self);
         bool committed = self->options->how.until == LEAT_UNTIL_COMMITTED;
         uint64_t done = committed ? now.committed + now.dead : now.accepted;
-        uint64_t all = committed ? now.accepted : now.sent;
+        uint64_t all = committed ? now.accepted : self->taken;
         state = (struct progress_state){committed ? "committing" : "waiting", done,
                                         self->rejects.count, all ? (double)done / (double)all : -1};
     }
@@ -74,96 +85,59 @@ static bool on_idle(void *arg)
     return sender_turn(self->sender, &err);
 }
 
+struct input_idle sending_idle(struct sending *self)
+{
+    return (struct input_idle){on_idle, self};
+}
+
 /* --- reading --- */
 
-/* Sends a record; false when nothing more can be sent. */
-static bool send_record(struct sending *self, uint32_t file, const struct reader_row *row,
-                        struct leat_error *err)
+void sending_refuse(struct sending *self, uint32_t file, uint64_t line, uint64_t rows,
+                    const char *code, const char *reason)
+{
+    self->refused += rows;
+    rejects_add(&self->rejects, file, line, rows, code, reason);
+}
+
+bool sending_put(struct sending *self, uint32_t file, uint64_t line, uint64_t rows,
+                 struct leat_span key, struct leat_span record, struct leat_error *err)
 {
     if (positions_full(&self->positions)) {
-        if (!sender_settle(self->sender, err))
+        if (!sender_settle(self->sender, err)) {
+            self->rows -= rows;
             return false;
+        }
         positions_forget(&self->positions);
     }
     struct positions before = self->positions;
-    positions_add(&self->positions, file, row->line);
-    switch (sender_put(self->sender, self->options->kind, row->key, row->record, err)) {
+    positions_add(&self->positions, file, line, rows);
+    switch (sender_put(self->sender, self->options->kind, key, record, err)) {
     case SENDER_TAKEN:
+        self->taken += rows;
         return true;
     case SENDER_NOT_TAKEN:
         self->positions = before;
-        self->refused++;
-        rejects_add(&self->rejects, file, row->line, "record_refused", err->text);
+        sending_refuse(self, file, line, rows, "record_refused", err->text);
         return true;
     case SENDER_ENDED:
         break;
     }
     self->positions = before;
-    self->records--; /* it was read, but neither accepted nor rejected: it is not counted */
+    self->rows -= rows; /* read, but neither accepted nor rejected: not counted */
     return false;
 }
 
 /* An input cannot be read on: the others may be fine, unless it was the client that stopped the
  * reading; then its reason is the one to tell. */
-static bool note_unreadable(struct sending *self, struct leat_error *err)
+bool sending_unreadable(struct sending *self, struct leat_error *err)
 {
     bool go_on = sender_end(self->sender) == SENDER_FINE || sender_turn(self->sender, err);
-    note_trouble(self, err);
-    return go_on;
-}
-
-/* Reads one input to its end. False when nothing more can be sent. */
-static bool send_records(struct sending *self, uint32_t file, struct reader *reader)
-{
-    struct reader_row row;
-    struct leat_error err = {""};
-    for (;;) {
-        switch (reader_next(reader, &row, &err)) {
-        case READER_RECORD:
-            self->records++;
-            if (!send_record(self, file, &row, &err))
-                return note_trouble(self, &err);
-            break;
-        case READER_BAD:
-            self->records++;
-            self->refused++;
-            rejects_add(&self->rejects, file, row.line, row.why.code, row.why.reason);
-            if (self->refused % 256 == 0 && !sender_turn(self->sender, &err))
-                return note_trouble(self, &err);
-            break;
-        case READER_END:
-            return true;
-        case READER_FAILED:
-            return note_unreadable(self, &err);
-        }
-    }
-}
-
-static bool send_file(struct sending *self, uint32_t file)
-{
-    struct leat_error err;
-    struct input_idle idle = {on_idle, self};
-    struct input *input = input_open(self->options->inputs[file], &idle, &err);
-    if (!input) {
-        note_trouble(self, &err);
-        return true;
-    }
-    self->input = input;
-    struct reader *reader = reader_open(input, &self->options->reading, &err);
-    bool go_on = true;
-    if (reader)
-        go_on = send_records(self, file, reader);
-    else
-        go_on = note_unreadable(self, &err);
-    if (reader)
-        self->past_bytes += input_taken(input);
-    self->input = NULL;
-    reader_close(&reader);
+    sending_trouble(self, err);
     return go_on;
 }
 
 /* Looks at every file before anything is sent, and adds their sizes up. A pipe cannot be looked at
- * twice. */
+ * twice; a series that cannot be read is refused by itself, and the others go in. */
 static bool inspect(struct sending *self, struct leat_error *err)
 {
     bool known = true;
@@ -176,7 +150,8 @@ static bool inspect(struct sending *self, struct leat_error *err)
             self->all_bytes += (uint64_t)st.st_size;
         else
             known = false;
-        if (standard || (rc == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+        if (self->options->series || standard ||
+            (rc == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
             continue;
         struct input *input = input_open(path, NULL, err);
         struct reader *reader = input ? reader_open(input, &self->options->reading, err) : NULL;
@@ -191,14 +166,15 @@ static bool inspect(struct sending *self, struct leat_error *err)
 
 /* --- telling --- */
 
-static void say_outcome(const struct sending *self, const struct leat_progress *now, double seconds)
+static void say_outcome(const struct sending *self, const struct counts *now, double seconds)
 {
     char count[32], rate[32], time[32];
     struct render to;
     render_init(&to, stdout);
-    render_print(&to, RENDER_BOLD, "%s sent", render_count(self->records, count));
+    render_print(&to, RENDER_BOLD, "%s %ssent", render_count(self->rows, count),
+                 self->options->series ? "rows " : "");
     printf(" in %s (%s/s): ", render_duration(seconds, time),
-           render_count((uint64_t)((double)self->records / seconds + 0.5), rate));
+           render_count((uint64_t)((double)self->rows / seconds + 0.5), rate));
     printf("%s accepted, ", render_count(now->accepted, count));
     render_print(&to, self->rejects.count ? RENDER_YELLOW : RENDER_PLAIN, "%s rejected",
                  render_count(self->rejects.count, count));
@@ -216,25 +192,39 @@ static void say_outcome(const struct sending *self, const struct leat_progress *
     putchar('\n');
 }
 
-static void print_json(struct sending *self, const struct leat_progress *now, double seconds)
+/* The blocks that rows of series travelled in. */
+static void add_blocks(const struct sending *self, json_t *out)
+{
+    struct leat_progress now = sender_progress(self->sender);
+    json_object_set_new(out, "passed", json_integer((json_int_t)self->passed));
+    json_object_set_new(out, "blocks",
+                        json_pack("{s:I, s:I, s:I, s:I, s:I}", "sent", (json_int_t)now.sent,
+                                  "accepted", (json_int_t)now.accepted, "rejected",
+                                  (json_int_t)now.rejected, "committed", (json_int_t)now.committed,
+                                  "dead", (json_int_t)now.dead));
+}
+
+static void print_json(struct sending *self, const struct counts *now, double seconds)
 {
     json_t *out = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s?, s:o}", "sent", (json_int_t)self->records,
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s?, s:o}", "sent", (json_int_t)self->rows,
         "accepted", (json_int_t)now->accepted, "rejected", (json_int_t)self->rejects.count,
         "committed", (json_int_t)now->committed, "dead", (json_int_t)now->dead, "resent",
-        (json_int_t)now->resent, "seconds", seconds, "rate", (double)self->records / seconds,
-        "error", self->trouble.text[0] ? self->trouble.text : NULL, "rejects",
-        rejects_json(&self->rejects));
+        (json_int_t)sender_progress(self->sender).resent, "seconds", seconds, "rate",
+        (double)self->rows / seconds, "error", self->trouble.text[0] ? self->trouble.text : NULL,
+        "rejects", rejects_json(&self->rejects));
+    if (self->options->series)
+        add_blocks(self, out);
     json_dumpf(out, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(out);
 }
 
 /* What is not as one wants it, and what becomes of it. */
-static void say_open_ends(struct sending *self, const struct leat_progress *now)
+static void say_open_ends(struct sending *self, const struct counts *now)
 {
     char count[32];
-    uint64_t unanswered = now->sent - now->accepted - now->rejected;
+    uint64_t unanswered = self->rows - now->accepted - self->rejects.count;
     uint64_t waiting = now->accepted - now->committed - now->dead;
     if (unanswered > 0)
         render_complain("leat send",
@@ -250,7 +240,7 @@ static void say_open_ends(struct sending *self, const struct leat_progress *now)
 
 static int tell(struct sending *self)
 {
-    struct leat_progress now = sender_progress(self->sender);
+    struct counts now = count(self);
     double seconds = progress_seconds(&self->progress);
     struct render to;
     progress_clear(&self->progress);
@@ -265,7 +255,7 @@ static int tell(struct sending *self)
     else if (!self->options->quiet)
         say_outcome(self, &now, seconds);
     if (!rejects_end(&self->rejects, &err))
-        note_trouble(self, &err);
+        sending_trouble(self, &err);
     if (sender_end(self->sender) == SENDER_INTERRUPTED)
         return COMMAND_INTERRUPTED;
     if (self->trouble.text[0] || now.dead > 0)
@@ -277,10 +267,12 @@ static int send_all(struct sending *self)
 {
     struct leat_error err;
     bool go_on = true;
+    self->reading = true;
     for (uint32_t i = 0; i < self->options->n_inputs && go_on; i++)
-        go_on = send_file(self, i);
+        go_on = self->options->series ? sending_series(self, i) : sending_text(self, i);
+    self->reading = false;
     if (go_on && !sender_finish(self->sender, &err))
-        note_trouble(self, &err);
+        sending_trouble(self, &err);
     if (sender_end(self->sender) != SENDER_FINE)
         sender_linger(self->sender);
     return tell(self);

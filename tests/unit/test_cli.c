@@ -18,38 +18,36 @@
 static void expect_position(const struct positions *p, uint64_t record, uint32_t file,
                             uint64_t line)
 {
-    uint32_t got_file = 99;
-    uint64_t got_line = 0;
-    assert_true(positions_find(p, record, &got_file, &got_line));
-    assert_int_equal(got_file, file);
-    assert_int_equal(got_line, line);
+    struct position got = {.file = 99};
+    assert_true(positions_find(p, record, &got));
+    assert_int_equal(got.file, file);
+    assert_int_equal(got.line, line);
 }
 
 static void every_record_is_found_again(void **state)
 {
     (void)state;
     struct positions p;
-    uint32_t file;
-    uint64_t line;
+    struct position at;
     assert_true(positions_init(&p));
-    assert_false(positions_find(&p, 0, &file, &line));
+    assert_false(positions_find(&p, 0, &at));
     for (uint64_t i = 1; i <= 1000; i++)
-        positions_add(&p, 0, i);
-    positions_add(&p, 0, 1002);
-    positions_add(&p, 1, 1003);
-    positions_add(&p, 1, 1004);
+        positions_add(&p, 0, i, 1);
+    positions_add(&p, 0, 1002, 1);
+    positions_add(&p, 1, 1003, 1);
+    positions_add(&p, 1, 1004, 1);
     assert_int_equal(p.count, 3);
     expect_position(&p, 0, 0, 1);
     expect_position(&p, 999, 0, 1000);
     expect_position(&p, 1000, 0, 1002);
     expect_position(&p, 1001, 1, 1003);
     expect_position(&p, 1002, 1, 1004);
-    assert_false(positions_find(&p, 1003, &file, &line));
+    assert_false(positions_find(&p, 1003, &at));
     positions_forget(&p);
-    assert_false(positions_find(&p, 5, &file, &line));
-    positions_add(&p, 2, 7);
+    assert_false(positions_find(&p, 5, &at));
+    positions_add(&p, 2, 7, 1);
     expect_position(&p, 1003, 2, 7);
-    assert_false(positions_find(&p, 1002, &file, &line));
+    assert_false(positions_find(&p, 1002, &at));
     positions_end(&p);
 }
 
@@ -60,7 +58,7 @@ static void memory_for_positions_is_bounded(void **state)
     assert_true(positions_init(&p));
     for (uint64_t i = 0; i < POSITIONS_MAX; i++) {
         assert_false(positions_full(&p));
-        positions_add(&p, 0, 2 * i + 1); /* a gap after every line */
+        positions_add(&p, 0, 2 * i + 1, 1); /* a gap after every line */
     }
     assert_true(positions_full(&p));
     expect_position(&p, POSITIONS_MAX - 1, 0, 2 * POSITIONS_MAX - 1);
