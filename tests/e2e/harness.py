@@ -260,7 +260,7 @@ class Embedded:
 class Cluster:
     """Separate processes with PostgreSQL and Redis: ingest, and as many of each stage as asked."""
 
-    STAGES = ("cache", "classify", "persist")
+    STAGES = ("cache", "classify", "regress", "persist")
 
     def __init__(self, folder, postgres, redis, settings=None, **counts):
         self.folder = folder
@@ -284,7 +284,7 @@ class Cluster:
             **(settings or {}),
         }
         self.programs = {}
-        for stage in ("persist", "classify", "cache"):
+        for stage in ("persist", "regress", "classify", "cache"):
             for i in range(self.counts[stage]):
                 self.start(stage, i)
         self.start("ingest")
@@ -351,6 +351,21 @@ def send(endpoint, *files, wait="committed", options=(), check=True, input=None,
     lines = done.stdout.strip().splitlines()
     assert lines, done.stderr
     return json.loads(lines[-1])
+
+
+def send_in_background(endpoint, path, wait="committed", options=()):
+    """`leat send --json` as a process of its own, to be finished with finish()."""
+    return subprocess.Popen(
+        [BIN / "leat", "send", "--to", endpoint, "--kind", "text", "--wait", wait, "--json",
+         *options, str(path)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(sender, seconds=180):
+    """What a sender in the background told; it must have ended well."""
+    out, err = sender.communicate(timeout=seconds * PATIENCE)
+    assert sender.returncode == 0, out + err
+    return json.loads(out.strip().splitlines()[-1])
 
 
 def texts_file(path, ids, text="text number {i}: what a good day"):
