@@ -73,7 +73,7 @@ def test_a_stopped_persist_holds_nobody_up(make_cluster, folder):
 
 
 def test_a_key_that_somebody_holds_holds_only_its_batch_up(make_cluster, folder):
-    cluster = make_cluster(settings={"persist.lock_timeout": "200ms"})
+    cluster = make_cluster(settings={"persist.lock_timeout": "500ms"})
     harness.send(cluster.endpoint, harness.texts_file(folder / "first.ndjson", [0]))
     path = harness.texts_file(folder / "t.ndjson", range(5000))
     with contextlib.closing(psycopg2.connect(cluster.postgres.conninfo)) as holder:

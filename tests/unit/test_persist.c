@@ -281,7 +281,7 @@ static void a_store_that_is_away_is_waited_for(void **state)
 {
     struct fixture *f = *state;
     sqlite3 *other;
-    set(f, "persist.lock_timeout", "10ms");
+    set(f, "persist.lock_timeout", "500ms");
     open_stage(f);
     assert_int_equal(sqlite3_open(f->url + strlen("sqlite:"), &other), SQLITE_OK);
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
@@ -406,7 +406,7 @@ static void it_becomes_ready_again_without_anything_to_write(void **state)
 {
     struct fixture *f = *state;
     int64_t deadline = leat_monotonic_us() + PATIENCE_US;
-    set(f, "persist.lock_timeout", "10ms");
+    set(f, "persist.lock_timeout", "500ms");
     sqlite3 *other;
     assert_int_equal(sqlite3_open(f->url + strlen("sqlite:"), &other), SQLITE_OK);
     assert_int_equal(sqlite3_exec(other, "CREATE TABLE x (y); BEGIN EXCLUSIVE", NULL, NULL, NULL),
