@@ -31,7 +31,8 @@ PACKAGES := libzmq msgpack lmdb libpq hiredis libmicrohttpd sqlite3 libxxhash ja
 PC_CFLAGS = $(eval PC_CFLAGS := $(shell pkg-config --cflags $(PACKAGES)))$(PC_CFLAGS)
 PC_LIBS   = $(eval PC_LIBS := $(shell pkg-config --libs $(PACKAGES)))$(PC_LIBS)
 CFLAGS   ?= -g
-ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DLEAT_VERSION='"$(VERSION)"' -I. $(WARNINGS) $(OPTIMIZE) \
+# No fused multiply-add anywhere: figures are the same bits on every processor.
+ALL_CFLAGS = -std=c17 -ffp-contract=off -D_GNU_SOURCE -DLEAT_VERSION='"$(VERSION)"' -I. $(WARNINGS) $(OPTIMIZE) \
              -fPIC -pthread $(PC_CFLAGS) $(CFLAGS)
 LIBS     = -Wl,--as-needed $(PC_LIBS) -lcsv -llinear -lm -pthread $(LDFLAGS)
 

@@ -14,7 +14,7 @@ from harness import leat
 def test_a_ready_process_is_told_with_its_services(embedded):
     done = leat("health", embedded.program.http_address, check=True)
     assert [line.split(": ") for line in done.stdout.splitlines()] == [
-        [stage, "ready"] for stage in ("ingest", "cache", "classify", "persist")]
+        [stage, "ready"] for stage in ("ingest", "cache", "classify", "regress", "persist")]
 
 
 def test_nobody_there_is_not_healthy():
