@@ -35,6 +35,7 @@ struct query_sql {
  *   times      2026-01-31T12:00:00.123456Z
  *   UUIDs      8-4-4-4-12 in small letters
  *   JSON       JSON text (white space may differ)
+ *   numbers    float8 in as few digits as give the same number again
  *   NULL       value NULL, size 0 */
 struct query_row {
     size_t n;

@@ -17,7 +17,8 @@ static void take_message(struct leat_error *err, const char *message)
 static bool set_up(PGconn *pg, struct leat_error *err)
 {
     PGresult *result = PQexec(pg, "SET default_transaction_read_only = on; SET TimeZone = 'UTC';"
-                                  "SET DateStyle = 'ISO'; SET bytea_output = 'hex'");
+                                  "SET DateStyle = 'ISO'; SET bytea_output = 'hex';"
+                                  "SET extra_float_digits = 1");
     bool done = PQresultStatus(result) == PGRES_COMMAND_OK;
     if (!done)
         take_message(err, PQresultErrorMessage(result));

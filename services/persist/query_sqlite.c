@@ -3,8 +3,12 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { BUSY_MS = 5000 };
+enum {
+    BUSY_MS = 5000,
+    REAL_MAX = 32, /* bytes of a number as text */
+};
 
 static void *open_file(const char *path, struct leat_error *err)
 {
@@ -29,12 +33,29 @@ static void bind_params(sqlite3_stmt *statement, const char *const *params, size
     }
 }
 
+/* The fewest digits that are this number again; SQLite's own text has fifteen. */
+static const char *write_real(double value, char to[REAL_MAX])
+{
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(to, REAL_MAX, "%.*g", digits, value);
+        if (strtod(to, NULL) == value)
+            break;
+    }
+    return to;
+}
+
 /* One row as text; a blob stays what it is. */
 static bool show_row(sqlite3_stmt *statement, struct query_row *row, const char **values,
                      size_t *sizes, query_row_fn *each, void *arg)
 {
+    char reals[row->n + 1][REAL_MAX];
     for (size_t i = 0; i < row->n; i++) {
         int column = (int)i, type = sqlite3_column_type(statement, column);
+        if (type == SQLITE_FLOAT) {
+            values[i] = write_real(sqlite3_column_double(statement, column), reals[i]);
+            sizes[i] = strlen(values[i]);
+            continue;
+        }
         if (type == SQLITE_BLOB)
             values[i] = sqlite3_column_blob(statement, column);
         else
