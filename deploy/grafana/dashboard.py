@@ -70,7 +70,8 @@ def unit_of(field, unit, steps=None, decimals=None):
 def element(kind, name, left, top, width, height, config=None, background="transparent", border=0,
             to=(), field=None):
     """One thing on the canvas; `to` names those that an arrow leads to, and from which side."""
-    sides = {"right": ((1, 0), (-1, 0)), "down": ((0, -1), (0, 1)), "back": ((0, 1), (0, 1))}
+    sides = {"right": ((1, 0), (-1, 0)), "down": ((0, -1), (0, 1)), "around": ((0, -1), (-1, 0)),
+             "up": ((1, 0), (0, -1))}
     color = {"fixed": background}
     if field:
         color = {"field": field, "fixed": background}
@@ -124,25 +125,24 @@ def picture():
     elements.append(words("busy answers are", "turned away", place["clients"], top + 98, 150, 11))
 
     rates = {"ingest": "sum(rate(leat_ingest_records_accepted_total[1m]))",
-             **{s: f'sum(rate(leat_stage_records_in_total{{stage="{s}"}}[1m]))' for s in STAGES[1:]}}
-    for stage in STAGES:
-        left = place[stage]
+             **{s: f'sum(rate(leat_stage_records_in_total{{stage="{s}"}}[1m]))' for s in (*STAGES[1:], "regress")}}
+    def stage_box(stage, left, top, to):
         busy = f'max(leat:stage_work:ratio{{stage="{stage}"}})'
         if stage == "ingest":
             busy = "max(leat:journal_used:ratio)"
         field = ask(stage + " load", busy, "percentunit", BUSY, 0)
-        to = [(after[stage], "right")]
-        if stage == "ingest":
-            to.append(("journal", "down"))
-        if stage == "cache":
-            to.append(("redis", "down"))
         box(stage, stage, left, top, to, field)
         elements.append(value(ask(stage + " records", rates[stage], "cps", decimals=0), left, top + 30, 150, 20))
+        elements.append(value(field, left, top + 56, 150, 16))
         elements.append(words(stage + " load is", "journal used" if stage == "ingest" else "of its time working",
                               left, top + 76, 150, 11))
-        elements.append(value(field, left, top + 56, 150, 16))
         elements.append(value(ask(stage + " ready", f'sum(leat_ready{{stage="{stage}"}})', "none"), left, top + 92, 50, 14))
         elements.append(words(stage + " ready are", "instances ready", left + 45, top + 93, 100, 11))
+
+    for stage in STAGES:
+        below = {"ingest": [("journal", "down")], "cache": [("results", "down")]}.get(stage, [])
+        stage_box(stage, place[stage], top, [(after[stage], "right"), *below])
+    stage_box("regress", place["classify"], 300, [("persist", "up")])
 
     box("store", "store", place["store"], top)
     elements.append(value(ask("committed", 'sum(rate(leat_persist_records_total{result="committed"}[1m]))', "cps", decimals=0), place["store"], top + 30, 150, 20))
@@ -151,17 +151,16 @@ def picture():
     elements.append(words("dead are", "dead letters in an hour", place["store"], top + 98, 150, 11))
 
     low = 190
-    box("journal", "journal", place["ingest"], low, height=96)
+    box("journal", "journal", place["ingest"], low, [("regress", "around")], height=96)
     elements.append(value(ask("journal bytes", "sum(leat_ingest_journal_bytes)", "bytes", decimals=1), place["ingest"], low + 30, 150, 16))
     elements.append(value(ask("oldest", "max(leat_ingest_oldest_unacknowledged_seconds)", "s", decimals=1), place["ingest"], low + 56, 150, 16))
     elements.append(words("oldest is", "waits longest", place["ingest"], low + 76, 150, 11))
-    box("redis", "results", place["cache"], low, height=96)
+    box("results", "results", place["cache"], low, height=96)
     elements.append(value(ask("hits", "leat:cache_hits:ratio", "percentunit", decimals=1), place["cache"], low + 34, 150, 18))
     elements.append(words("hits are", "of lookups are hits", place["cache"], low + 62, 150, 11))
-    elements.append(element("rectangle", "acks", place["classify"], low + 20, 355, 46, {}, "transparent", 1,
-                            [("journal", "back")]))
-    elements.append(words("acks title", "acknowledged after COMMIT, then deleted from the journal", place["classify"], low + 22, 355, 11))
-    elements.append(value(ask("acks", "sum(rate(leat_ingest_batches_acknowledged_total[1m]))", "cps", decimals=0), place["classify"], low + 42, 355, 14))
+    box("acks", "acks to ingest", place["store"], low, height=96)
+    elements.append(value(ask("acks", "sum(rate(leat_ingest_batches_acknowledged_total[1m]))", "cps", decimals=0), place["store"], low + 30, 150, 18))
+    elements.append(words("acks are", "batches, after COMMIT", place["store"], low + 60, 150, 11))
 
     made = panel("canvas", "The pipeline now", (0, 0, 24, 12), queries, help=(
         "Records a second at each stage. A stage's colour is how much of its time its busiest instance works "

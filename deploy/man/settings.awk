@@ -2,6 +2,7 @@
 function safe(text) {
     gsub(/\\/, "\\e", text)
     gsub(/-/, "\\-", text)
+    gsub(/,/, ",\\:", text)
     return text
 }
 /^[a-z]+\.[a-z_]+ = / {

@@ -1,0 +1,75 @@
+"""The stack on a real Swarm of one node."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from deployment import ROOT, IMAGE, free_port, run, texts_file, until
+
+STACK = f"leattest{os.getpid()}"
+
+
+def tasks(service):
+    return run("docker", "ps", "-q", "--filter",
+               f"label=com.docker.swarm.service.name={STACK}_{service}").stdout.split()
+
+
+@pytest.fixture(scope="module")
+def swarm(engine):
+    """A Swarm with the stack on it; one that is there already is left as it is."""
+    state = run("docker", "info", "-f", "{{.Swarm.LocalNodeState}}").stdout.strip()
+    if state != "inactive":
+        pytest.skip(f"this engine's swarm is {state} already")
+    run("docker", "swarm", "init", "--advertise-addr", "127.0.0.1")
+    port = free_port()
+    try:
+        node = run("docker", "node", "ls", "-q").stdout.strip()
+        run("docker", "node", "update", "--label-add", "leat=yes", node)
+        run("docker", "stack", "deploy", "--resolve-image", "never", "-c", "deploy/swarm/stack.yml", STACK,
+            env={**engine, "LEAT_PORT": str(port), "LEAT_ONEWAY_PORT": str(free_port())})
+        until("all tasks run", lambda: [len(tasks(s)) for s in (
+            "ingest", "cache", "classify", "regress", "persist", "postgres", "redis")] == [1, 1, 2, 1, 1, 1, 1], 120)
+        yield port
+    finally:
+        run("docker", "stack", "rm", STACK, check=False)
+        until("the stack is gone", lambda: not run(
+            "docker", "ps", "-aq", "--filter", f"label=com.docker.stack.namespace={STACK}").stdout, 120)
+        run("docker", "swarm", "leave", "--force")
+        for volume in run("docker", "volume", "ls", "-q", "--filter",
+                          f"label=com.docker.stack.namespace={STACK}").stdout.split():
+            run("docker", "volume", "rm", volume, check=False)
+
+
+def send(port, path):
+    done = run("docker", "run", "--rm", "--network", "host", "-v", f"{path.parent}:/in:ro", IMAGE, "leat",
+               "send", "--json", "--timeout", "120", "--to", f"tcp://127.0.0.1:{port}", f"/in/{path.name}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def count():
+    return run("docker", "exec", tasks("postgres")[0], "psql", "-U", "leat", "-Atc",
+               "SELECT count(*), count(DISTINCT id) FROM texts").stdout.strip()
+
+
+def test_the_stack_works(swarm, folder):
+    told = send(swarm, texts_file(folder / "first.ndjson", 10000, "first"))
+    assert told["committed"] == 10000 and count() == "10000|10000"
+
+
+def test_stages_are_scaled_while_records_flow(swarm, folder):
+    path = texts_file(folder / "more.ndjson", 200000, "more")
+    sending = subprocess.Popen(
+        ["docker", "run", "--rm", "--network", "host", "-v", f"{folder}:/in:ro", IMAGE, "leat", "send",
+         "--json", "--timeout", "120", "--to", f"tcp://127.0.0.1:{swarm}", f"/in/{path.name}"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run("docker", "service", "scale", f"{STACK}_classify=4", f"{STACK}_persist=2", "--detach")
+    until("there are four", lambda: len(tasks("classify")) == 4, 60)
+    run("docker", "kill", tasks("classify")[0])
+    until("there are four again", lambda: len(tasks("classify")) == 4, 60)
+    run("docker", "service", "scale", f"{STACK}_classify=1", f"{STACK}_persist=1", "--detach")
+    out, err = sending.communicate(timeout=600)
+    told = json.loads(out.splitlines()[-1])
+    assert told["committed"] == 200000 and told["error"] is None, err
+    assert count() == "210000|210000"

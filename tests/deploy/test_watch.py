@@ -1,0 +1,92 @@
+"""A real Prometheus finds every instance by DNS, and its rules and the dashboard's queries have
+answers."""
+
+import contextlib
+import json
+import re
+import urllib.parse
+import urllib.request
+
+import pytest
+
+import test_files
+from deployment import Deployment, texts_file, until
+
+
+@pytest.fixture(scope="module")
+def watched(compose, folder):
+    with contextlib.closing(Deployment(folder)) as running:
+        running.compose("--profile", "watch", "up", "-d", "--scale", "classify=3", "--scale", "grafana=0")
+        running.wait_healthy("ingest", "cache", "classify", "regress", "persist")
+        running.send(texts_file(folder / "some.ndjson", 20000, "some"))
+        yield running
+
+
+def ask(watched, path, **query):
+    url = f"http://127.0.0.1:{watched.prometheus}/api/v1/{path}?{urllib.parse.urlencode(query)}"
+    with contextlib.suppress(OSError):
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return json.load(answer)["data"]
+    return {"result": [], "activeTargets": [], "groups": []}
+
+
+def up(watched):
+    found = {}
+    for one in ask(watched, "query", query="up == 1")["result"]:
+        service = one["metric"]["service"]
+        found[service] = found.get(service, 0) + 1
+    return found
+
+
+def test_every_instance_is_found(watched):
+    until("all are found", lambda: up(watched) == {
+        "ingest": 1, "cache": 1, "classify": 3, "regress": 1, "persist": 1}, 60)
+
+
+def test_an_instance_more_is_found_and_one_less_forgotten(watched):
+    watched.up(classify=4, grafana=0)
+    until("the fourth is found", lambda: up(watched)["classify"] == 4, 60)
+    watched.up(classify=2, grafana=0)
+    until("two are forgotten", lambda: up(watched)["classify"] == 2, 90)
+
+
+def test_rules_are_evaluated_without_errors(watched):
+    until("rules are evaluated", lambda: all(
+        rule["health"] == "ok" for group in ask(watched, "rules")["groups"] for rule in group["rules"])
+        and ask(watched, "rules")["groups"], 60)
+    assert set(test_files.alerts()) == {
+        rule["name"] for group in ask(watched, "rules")["groups"] for rule in group["rules"]
+        if rule["type"] == "alerting"}
+
+
+def test_whatever_is_asked_for_is_told_by_some_program(watched):
+    told = "".join(text for stage in ("ingest", "cache", "classify", "regress", "persist")
+                   for text in watched.metrics(stage))
+    recorded = {rule["name"] for group in ask(watched, "rules")["groups"] for rule in group["rules"]
+                if rule["type"] == "recording"}
+    for expr in [*test_files.dashboard_expressions(), *test_files.rule_expressions()]:
+        for name in re.findall(r"\b(?:leat|process)[_:][\w:]+", expr):
+            assert name in recorded or f"\n# TYPE {name} " in told, f"{name} in {expr}"
+
+
+def test_every_metric_explains_itself(watched):
+    for stage in ("ingest", "cache", "classify", "regress", "persist"):
+        for text in watched.metrics(stage):
+            for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M):
+                assert re.search(rf"^# HELP {name} \S+ \S+", text, re.M), name
+                assert (kind == "counter") == name.endswith("_total"), name
+
+
+def test_the_pictures_queries_have_answers(watched):
+    # Only the first panel: others ask for what does not happen here.
+    first = json.loads((test_files.DEPLOY / "grafana/provisioning/dashboards/leat.json").read_text())
+    for target in first["panels"][0]["targets"]:
+        until(f"{target['expr']} has a value",
+              lambda: ask(watched, "query", query=target["expr"])["result"], 60)
+
+
+def test_a_missing_stage_is_told(watched):
+    watched.compose("stop", "classify")
+    until("the alert is pending or firing", lambda: any(
+        alert["labels"]["alertname"] in ("LeatStageMissing", "LeatPeersUnreachable", "LeatInstanceDown")
+        for alert in ask(watched, "alerts").get("alerts", [])), 90)
