@@ -13,13 +13,16 @@ enum {
 extern const struct command commands[];
 
 extern const struct manual run_manual, send_manual, show_manual, stats_manual, dead_manual,
-    config_manual, train_manual, health_manual;
+    tail_manual, delete_manual, plot_manual, config_manual, train_manual, health_manual;
 
 int command_run(int argc, char **argv);
 int command_send(int argc, char **argv);
 int command_show(int argc, char **argv);
 int command_stats(int argc, char **argv);
 int command_dead(int argc, char **argv);
+int command_tail(int argc, char **argv);
+int command_delete(int argc, char **argv);
+int command_plot(int argc, char **argv);
 int command_config(int argc, char **argv);
 int command_train(int argc, char **argv);
 int command_health(int argc, char **argv);

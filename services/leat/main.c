@@ -7,15 +7,12 @@
 #include <string.h>
 
 const struct command commands[] = {
-    {&run_manual, command_run},
-    {&send_manual, command_send},
-    {&show_manual, command_show},
-    {&stats_manual, command_stats},
-    {&dead_manual, command_dead},
-    {&config_manual, command_config},
-    {&train_manual, command_train},
-    {&health_manual, command_health},
-    {NULL, NULL},
+    {&run_manual, command_run},       {&send_manual, command_send},
+    {&show_manual, command_show},     {&tail_manual, command_tail},
+    {&plot_manual, command_plot},     {&delete_manual, command_delete},
+    {&stats_manual, command_stats},   {&dead_manual, command_dead},
+    {&config_manual, command_config}, {&train_manual, command_train},
+    {&health_manual, command_health}, {NULL, NULL},
 };
 
 static const struct command *find(const char *name)
@@ -46,7 +43,8 @@ static void print_overview(FILE *out)
 {
     struct render to;
     render_init(&to, out);
-    fprintf(out, "leat " LEAT_VERSION " - texts in, classified texts in the database\n\n");
+    fprintf(out, "leat " LEAT_VERSION
+                 " - texts and time series in, what is found in them in the database\n\n");
     render_print(&to, RENDER_BOLD, "Usage:");
     fprintf(out, " leat COMMAND [OPTION]...\n\n");
     render_print(&to, RENDER_BOLD, "Commands\n");
@@ -58,7 +56,8 @@ static void print_overview(FILE *out)
     fprintf(out, "\n");
     render_print(&to, RENDER_BOLD, "To begin\n");
     fprintf(out, "  leat run            in one terminal\n"
-                 "  leat send FILE      in another: NDJSON, CSV or TSV with a field 'text'\n"
+                 "  leat send FILE      in another: NDJSON, CSV or TSV with a field 'text';\n"
+                 "                      with --kind series: times and closes\n"
                  "  leat stats          what came out of it\n\n"
                  "'leat help COMMAND' or 'leat COMMAND --help' says all about a command.\n");
 }

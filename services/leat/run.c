@@ -57,12 +57,13 @@ const struct manual run_manual = {
     .synopsis = "[--data DIR] [--listen ENDPOINT] [--oneway ENDPOINT] [--store URL] [--cache URL] "
                 "[--config FILE] [--set NAME=VALUE]...",
     .description =
-        "Starts ingest, cache, classify and persist as threads of one process. It needs no server "
+        "Starts ingest, cache, classify, regress and persist as threads of one process. It needs "
+        "no server "
         "and no configuration: the store is an SQLite database, the cache is in memory. What was "
         "accepted before a crash or a power cut is taken up again at the next start.\n"
         "\n"
-        "The same services are leat-ingest, leat-cache, leat-classify and leat-persist, for more "
-        "than one process or machine; they read the same settings.",
+        "The same services are leat-ingest, leat-cache, leat-classify, leat-regress and "
+        "leat-persist, for more than one process or machine; they read the same settings.",
     .options = run_options,
     .sections = run_sections,
 };

@@ -1,5 +1,6 @@
-/* leat show: one text with all that was found in it. */
+/* leat show: one text, or one row of a series, with all that was found in it. */
 #include "services/leat/commands.h"
+#include "services/leat/show_series.h"
 #include "services/leat/stored.h"
 #include "services/runtime/service.h"
 
@@ -9,7 +10,11 @@
 static const struct manual_option show_options[] = {
     {"--json", NULL,
      "Print one JSON object for each ID, a line each: the row of the table texts, and under "
-     "dead_letters what could not be stored under that id."},
+     "dead_letters what could not be stored under that id. With --at: for each SERIES its ts, and "
+     "under features_idx, features_bqx and so on the rows of these tables."},
+    {"--at", "TIME",
+     "The names are series: show their last row at or before TIME, which is written as in 'leat "
+     "send'."},
     OPTIONS_STORE,
     OPTIONS_SETTINGS,
     {NULL, NULL, NULL},
@@ -22,6 +27,9 @@ static const struct manual_section show_sections[] = {
      "thresholds, with probabilities; topics with their confidence; the weights; what the client "
      "said of its source; when it was published and ingested; model and version.\n"
      "\n"
+     "Of a row of a series: for each domain (idx, bqx) its value, and for each window the figures "
+     "of the parabola that was fitted to it; - is undefined.\n"
+     "\n"
      "Colours are used on a terminal, unless NO_COLOR is set."},
     {"Exit status", "  0  every ID is in the store\n"
                     "  1  one is not (it may be a dead letter: then that is shown), or the store\n"
@@ -29,15 +37,18 @@ static const struct manual_section show_sections[] = {
                     "  2  the command line is wrong"},
     {"Examples", "  leat show t-1024\n"
                  "  leat show --json t-1024 | jq .topics\n"
-                 "  leat show --store postgresql://leat@db/leat t-1024"},
+                 "  leat show --store postgresql://leat@db/leat t-1024\n"
+                 "  leat show --at '2026-01-30 22:00' EURUSD"},
     {NULL, NULL},
 };
 
 const struct manual show_manual = {
     .name = "show",
-    .summary = "show one text with all that was found in it",
-    .synopsis = "[--json] [--data DIR | --store URL] [--config FILE] [--set NAME=VALUE]... ID...",
-    .description = "Prints the texts with these ids from the store.",
+    .summary = "show a text, or a row of a series, with all that was found in it",
+    .synopsis = "[--json] [--data DIR | --store URL] [--config FILE] [--set NAME=VALUE]... ID...\n"
+                "--at TIME [--json] [--data DIR | --store URL] [--config FILE] [--set "
+                "NAME=VALUE]... SERIES...",
+    .description = "Prints the texts with these ids from the store; or rows of series.",
     .options = show_options,
     .sections = show_sections,
 };
@@ -108,6 +119,7 @@ struct show {
     struct render to;
     bool json;
     json_t *row, *dead; /* of the id in hand */
+    const char *at;     /* the names are series; NULL: they are ids */
 };
 
 static bool keep_row(void *arg, const struct query_row *row)
@@ -394,13 +406,25 @@ static bool show_one(struct show *self, const char *id, bool *found, struct leat
     return read;
 }
 
+static bool show_row(struct show *self, const char *series, bool *found, struct leat_error *err)
+{
+    char time[32];
+    bool read = show_series(self->query, &self->to, self->json, series, self->at, found, err);
+    fflush(self->to.out);
+    if (read && !*found)
+        render_complain("leat show", "there is no row of a series '%s' at or before %s", series,
+                        stored_time(self->at, time));
+    return read;
+}
+
 static int show_all(const struct options *options, struct show *self)
 {
     struct leat_error err;
     int status = LEAT_EXIT_OK;
     for (size_t i = 0; i < options->n_operands; i++) {
         bool found;
-        if (!show_one(self, options->operands[i], &found, &err)) {
+        const char *name = options->operands[i];
+        if (!(self->at ? show_row : show_one)(self, name, &found, &err)) {
             render_complain("leat show", "%s", err.text);
             return LEAT_EXIT_FAILED;
         }
@@ -421,8 +445,11 @@ int command_show(int argc, char **argv)
     int status = LEAT_EXIT_USAGE;
     bool usage = true;
     struct show self = {.json = options_has(&options, "--json")};
+    char at[ISO_TIME_MAX];
     render_init(&self.to, stdout);
-    if (options.n_operands == 0) {
+    if (!stored_moment(&options, "--at", at, &self.at, &err)) {
+        render_complain("leat show", "%s", err.text);
+    } else if (options.n_operands == 0) {
         render_complain("leat show", "which text? Give its id");
     } else if ((self.query = stored_open(&options, &usage, &err))) {
         status = show_all(&options, &self);

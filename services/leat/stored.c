@@ -1,5 +1,7 @@
 #include "services/leat/stored.h"
 
+#include "services/leat/cell.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,4 +84,21 @@ const char *stored_time(const char *time, char to[32])
         return "-";
     snprintf(to, 32, "%.10s %.8s", time, time + 11);
     return to;
+}
+
+bool stored_moment(const struct options *options, const char *name, char to[ISO_TIME_MAX],
+                   const char **out, struct leat_error *err)
+{
+    const char *text = options_value(options, name);
+    enum cell_unit unit = CELL_UNIT_UNKNOWN;
+    struct draft_why why;
+    int64_t us;
+    *out = NULL;
+    if (!text)
+        return true;
+    if (!cell_time(render_span(text), &unit, &us, &why))
+        return leat_fail(err, "%s: %s", name, why.reason);
+    iso_time(us, to);
+    *out = to;
+    return true;
 }

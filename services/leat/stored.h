@@ -3,6 +3,7 @@
 #define LEAT_CLI_STORED_H
 
 #include "services/leat/options.h"
+#include "services/persist/iso.h"
 #include "services/persist/query.h"
 
 #include <jansson.h>
@@ -28,6 +29,11 @@ enum stored_type {
 
 /* The row as a JSON object, types by column; the caller's. */
 json_t *stored_json(const struct query_row *row, const enum stored_type *types);
+
+/* The moment that an option names, as the stores write times; *out NULL when it was not given.
+ * False: it is no moment. */
+bool stored_moment(const struct options *options, const char *name, char to[ISO_TIME_MAX],
+                   const char **out, struct leat_error *err);
 
 /* "2026-01-31T12:00:00.123456Z" as "2026-01-31 12:00:00"; "-" for none. */
 const char *stored_time(const char *time, char to[32]);
