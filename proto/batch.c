@@ -1,5 +1,6 @@
 #include "proto/batch.h"
 
+#include <inttypes.h>
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,7 +83,7 @@ static bool read_head_value(struct leat_batch_head *head, int field, struct leat
         ok = read_number(value, UINT64_MAX, &head->seq);
         break;
     case 6:
-        ok = read_number(value, INT64_MAX - UINT32_MAX, &number);
+        ok = read_number(value, INT64_MAX, &number);
         head->stamp = (int64_t)number;
         break;
     case 7:
@@ -114,6 +115,8 @@ static bool read_head(struct leat_walk *walk, struct leat_batch_head *head, stru
     for (int i = 0; i < HEAD_FIELDS; i++)
         if (!(seen & 1u << i))
             return leat_fail(err, "head: %s is missing", head_fields[i]);
+    if (head->stamp > INT64_MAX - head->count)
+        return leat_fail(err, "head: stamp leaves no versions for %" PRIu32 " items", head->count);
     return true;
 }
 

@@ -99,7 +99,7 @@ static void the_largest_head_fits_its_bound(void **state)
     memset(head.stage, 's', LEAT_MAX_STAGE);
     memset(head.kind, 'k', LEAT_MAX_KIND);
     head.stage[LEAT_MAX_STAGE] = head.kind[LEAT_MAX_KIND] = '\0';
-    head.stamp = INT64_MAX - UINT32_MAX;
+    head.stamp = INT64_MAX;
     head.count = 0;
     msgpack_sbuffer frame;
     msgpack_sbuffer_init(&frame);
@@ -110,6 +110,28 @@ static void the_largest_head_fits_its_bound(void **state)
     assert_true(batch->head.stamp == head.stamp);
     leat_batch_destroy(&batch);
     msgpack_sbuffer_destroy(&frame);
+}
+
+/* As the journal gives them: the last one that it ever can leaves a version for each record. */
+static void stamps_end_where_versions_end(void **state)
+{
+    (void)state;
+    const struct leat_item item = {.record = {(const uint8_t *)"\xc0", 1}};
+    for (int over = 0; over < 2; over++) {
+        struct leat_batch_head head = sample_head;
+        struct leat_error err = {""};
+        msgpack_sbuffer frame;
+        msgpack_sbuffer_init(&frame);
+        head.count = 3;
+        head.stamp = INT64_MAX - 3 + over;
+        leat_batch_write_head(&head, &frame);
+        for (int i = 0; i < 3; i++)
+            leat_batch_write_item(&item, &frame);
+        struct leat_batch *batch = read_copy(frame.data, frame.size, &err);
+        assert_int_equal(batch == NULL, over);
+        leat_batch_destroy(&batch);
+        msgpack_sbuffer_destroy(&frame);
+    }
 }
 
 static void a_cut_batch_is_refused_wherever_it_is_cut(void **state)
@@ -395,6 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_comes_back_as_it_was_written),
         cmocka_unit_test(the_largest_head_fits_its_bound),
+        cmocka_unit_test(stamps_end_where_versions_end),
         cmocka_unit_test(a_cut_batch_is_refused_wherever_it_is_cut),
         cmocka_unit_test(random_and_damaged_bytes_do_no_harm),
         cmocka_unit_test(a_head_must_be_complete_and_right),
