@@ -10,7 +10,7 @@
 
 enum {
     SLICE_MS = 200,     /* between two looks at whether to go on waiting */
-    STALL_MS = 1000,    /* between two calls of `stalled` */
+    STALL_MS = 1000,    /* between two calls of `stalled`, unless the options say otherwise */
     CONNECT_MS = 10000, /* for one host, unless the conninfo says otherwise */
     CHUNK = 128 * 1024, /* of COPY data handed to libpq at once: it copies it once more */
     MAX_PARAMS = 64,    /* of a conninfo; libpq knows some forty */
@@ -246,11 +246,12 @@ static bool may_wait(struct connection *self, struct patience *patience,
                      struct connection_failure *failure)
 {
     int64_t waited_ms = (leat_monotonic_us() - patience->since) / 1000;
+    int64_t stall_ms = self->options.stall_ms > 0 ? self->options.stall_ms : STALL_MS;
     if (stopping(self))
         return broken(failure, "stopping");
     if (waited_ms >= self->options.timeout_ms)
         return broken(failure, "the server made no progress in time");
-    if (self->options.stalled && waited_ms - patience->told_ms >= STALL_MS) {
+    if (self->options.stalled && waited_ms - patience->told_ms >= stall_ms) {
         patience->told_ms = waited_ms;
         self->options.stalled(self->options.arg, waited_ms);
     }

@@ -16,8 +16,9 @@ struct connection_options {
     const char *url;
     int64_t timeout_ms;          /* without progress: given up */
     bool (*stopping)(void *arg); /* may be NULL */
-    /* Called once a second while a statement makes no progress; may be NULL. */
+    /* Called every stall_ms (0: once a second) while a statement makes no progress; may be NULL. */
     void (*stalled)(void *arg, int64_t waited_ms);
+    int64_t stall_ms;
     void *arg;
 };
 

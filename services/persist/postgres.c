@@ -80,6 +80,12 @@ static void stalled(void *arg, int64_t waited_ms)
                                                       self->options.blocker_age_ms);
 }
 
+/* Who blocks us is looked for well before our own wait is over. */
+static int64_t stall_ms(const struct store_options *options)
+{
+    return options->lock_timeout_ms < 2000 ? options->lock_timeout_ms / 2 : 1000;
+}
+
 static bool stopping(void *arg)
 {
     const struct postgres *self = arg;
@@ -455,6 +461,7 @@ struct store *postgres_open(const struct store_options *options, const struct lo
                        .timeout_ms = options->timeout_ms,
                        .stopping = stopping,
                        .stalled = stalled,
+                       .stall_ms = stall_ms(options),
                        .arg = self},
         .targets = targets,
         .n_targets = n,

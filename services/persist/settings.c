@@ -91,7 +91,7 @@ const struct leat_setting persist_settings[] = {
     {.name = "persist.lock_timeout",
      .type = LEAT_SET_DURATION,
      .value = "2s",
-     .min = 10,
+     .min = 500,
      .max = 3600000,
      .help = "How long a transaction waits for keys that another session holds; then the batch in "
              "question is left for later."},
