@@ -1,0 +1,572 @@
+"""The cases that broke others. Each is a promise with a name; these are the ones that take whole
+programs. Where the others are:
+
+backlog larger than memory      unit/test_journal: a_backlog_larger_than_memory_streams_flat;
+                                test_pipeline: a_backlog_waits_in_the_journal_in_flat_memory
+a record that crashes or hangs  unit/test_child; test_pipeline: a_record_that_crashes_the_work_…
+                                (`leat run`); here for separate processes
+journal disk full, free again   unit/test_journal: a_full_disk_is_told_…, a_journal_that_filled_its_…;
+                                unit/test_ingest: a_disk_without_room_is_busy_…; here as a whole
+journal damaged or foreign      unit/test_journal: any_flipped_bit_…, a_file_that_was_cut_off_…,
+                                what_is_not_a_journal_…, a_state_that_is_not_right_…; here: what it says
+numbers near 2^32, end of int64 unit/test_journal: seqs_pass_2_32_in_order,
+                                versions_that_are_used_up_are_refused; here in PostgreSQL
+two persists, the same batch    unit/test_postgres: two_persists_with_the_same_batches_…; here as well
+a clock stepped backwards       unit/test_journal: versions_never_repeat_when_the_clock_steps_back
+versions of equal clocks        unit/test_store: of_equal_versions_the_larger_origin_wins
+stop of ingest itself           unit/test_flights: a_stop_of_the_process_itself_sends_nothing_again
+an outage without a storm       unit/test_flights: an_outage_causes_no_storm; here under load
+a dead letter replayed late     unit/test_store: a_replay_that_is_stored_…;
+                                test_cli: a_replay_never_overwrites_what_came_later
+an address of another service   unit/test_peers: a_foreign_socket_is_got_over; here for a stage
+
+Where the case is of minutes (PostgreSQL down for five, acks cut for one), seconds are enough: what
+decides is that they are longer than every pause and timeout involved, so those are set shorter.
+"""
+
+import contextlib
+import json
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import msgpack
+import psycopg2
+import pytest
+import zmq
+
+import harness
+import wire
+
+sys.path.insert(0, str(harness.ROOT / "proto" / "examples"))
+import example  # noqa: E402
+
+SANITIZED = harness.BUILD.name.endswith("san")
+
+
+@pytest.fixture
+def wires():
+    with contextlib.closing(wire.Wires()) as made:
+        yield made
+
+
+def count(cluster):
+    """Rows and distinct ids."""
+    return cluster.query("SELECT count(*), count(DISTINCT id) FROM texts")[0]
+
+
+def dead(cluster):
+    return cluster.query("SELECT count(*) FROM dead_letters")[0][0]
+
+
+def counter(program, name, **labels):
+    return program.metric(name, **labels) or 0
+
+
+def some_rows(cluster):
+    harness.until("some rows are there", lambda: count(cluster)[0] > 0)
+
+
+def set_store_down(cluster, postgres):
+    postgres.crash()
+    harness.until("persist says that the store is away",
+                  lambda: harness.http(cluster["persist"].http_address, "/readyz")[0] == 503)
+
+
+class Tap:
+    """Stands where persist is expected, and has what would have gone to it: (head, items, bytes of
+    the items)."""
+
+    def __init__(self):
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.PULL)
+        self.endpoint = f"tcp://127.0.0.1:{self.socket.bind_to_random_port('tcp://127.0.0.1')}"
+
+    def batches(self, records):
+        """As many as `records` records come in."""
+        found = []
+        while records > 0:
+            assert self.socket.poll(30000 * harness.PATIENCE), f"{records} records are missing"
+            frame = self.socket.recv()
+            reader = msgpack.Unpacker(None, max_buffer_size=1 << 26)
+            reader.feed(frame)
+            head = reader.unpack()
+            if head["attempt"] == 1:
+                found.append((head, frame[reader.tell():]))
+                records -= head["count"]
+        return found
+
+    def push(self, cluster, batches, instance=0):
+        """Gives batches to persist itself."""
+        link = self.context.socket(zmq.PUSH)
+        link.setsockopt(zmq.LINGER, 30000)
+        link.connect(f"tcp://127.0.0.1:{cluster.ports['persist'][instance][0]}")
+        for head, items in batches:
+            link.send(msgpack.packb(head) + items)
+        link.close()
+
+    def close(self):
+        self.context.destroy(linger=1000)
+
+
+@pytest.fixture
+def tap():
+    with contextlib.closing(Tap()) as made:
+        yield made
+
+
+# --- records and numbers ------------------------------------------------------------------------
+
+
+def test_one_record_larger_than_any_batch_budget(make_cluster, folder):
+    cluster = make_cluster(settings={
+        "ingest.window_initial": "1KB", "ingest.window_bytes": "1KB", "ingest.commit_bytes": "64KB",
+        "ingest.credit": "1KB", "persist.bytes": "1KB", "persist.rows": 1,
+        "journal.max_bytes": "64KB"})
+    path = folder / "large.ndjson"
+    with open(path, "w") as out:
+        for i in range(4):
+            out.write(json.dumps({"id": f"small{i}", "text": "small"}) + "\n")
+            out.write(json.dumps({"id": f"large{i}", "text": f"good {i} " * 8000}) + "\n")
+    assert harness.send(cluster.endpoint, path)["committed"] == 8
+    assert count(cluster) == (8, 8)
+
+
+def test_numbers_near_2_32_and_at_the_end_of_int64(make_cluster, folder, tap):
+    cluster = make_cluster(settings={"persist.address": tap.endpoint})
+    harness.send(cluster.endpoint, harness.texts_file(folder / "a.ndjson", range(6)), wait="accepted")
+    (head, items), = tap.batches(6)
+    for seq, stamp in ((2**32 - 1, 2**62), (2**32, 2**62), (2**63 - 1, 2**63 - 7)):
+        tap.push(cluster, [({**head, "seq": seq, "stamp": stamp}, items)])
+        harness.until(f"batch {seq} is stored", lambda: cluster.query(
+            "SELECT count(*) FROM texts WHERE version >= %s AND seq = ANY(%s)", stamp,
+            [seq, 2**32 - 1])[0][0] == 6)
+    assert cluster.query("SELECT max(version) FROM texts")[0][0] == 2**63 - 2
+    # What no column can hold is refused, and nothing suffers.
+    tap.push(cluster, [({**head, "seq": 2**63, "stamp": 2**62}, items),
+                       ({**head, "seq": 9, "stamp": 2**63 - 3}, items),
+                       ({**head, "seq": 2**64 - 1, "stamp": 2**64 - 1}, items)])
+    tap.push(cluster, [(head, items.replace(b"t0", b"x0"))])
+    harness.until("it goes on", lambda: cluster.query("SELECT count(*) FROM texts WHERE id = 'x0'")
+                  == [(1,)])
+    assert count(cluster) == (7, 7)
+    assert cluster["persist"].process.poll() is None
+
+
+def test_a_bad_byte_inside_a_10000_row_copy(make_cluster, folder, tap):
+    n = 10000
+    cluster = make_cluster(settings={"persist.address": tap.endpoint, "persist.rows": n,
+                                     "persist.wait": "2s", "persist.wait_busy": "2s",
+                                     "persist.wait_most": "20s", "ingest.window_initial": "32MB"})
+    path = harness.texts_file(folder / "a.ndjson", range(n), "text {i} says BADBYTE and more")
+    sender = harness.send_in_background(cluster.endpoint, path)
+    batches = tap.batches(n)
+    for place, bad in ((0, b"BAD\xffYTE"), (len(batches) // 2, b"BAD\x00YTE")):
+        head, items = batches[place]
+        batches[place] = head, items.replace(b"BADBYTE", bad, 1)
+    tap.push(cluster, batches)
+    out, _ = sender.communicate(timeout=60 * harness.PATIENCE)
+    told = json.loads(out.strip().splitlines()[-1])
+    assert (told["accepted"], told["committed"], told["dead"]) == (n, n - 2, 2)
+    assert count(cluster) == (n - 2, n - 2) and dead(cluster) == 2
+    assert cluster.query("SELECT count(*) FROM dead_letters WHERE stage = 'persist'") == [(2,)]
+
+
+def test_two_persists_are_given_the_same_batch(make_cluster, folder, tap):
+    n = 3000
+    cluster = make_cluster(persist=2, settings={"persist.address": tap.endpoint,
+                                                "ingest.window_initial": "32MB"})
+    path = harness.texts_file(folder / "a.ndjson", range(n))
+    sender = harness.send_in_background(cluster.endpoint, path)
+    batches = tap.batches(n)
+    both = [threading.Thread(target=tap_push, args=(cluster, batches, i)) for i in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert harness.finish(sender)["committed"] == n
+    stored = cluster.query("SELECT id, version, origin, seq FROM texts ORDER BY id")
+    harness.until("both are done", lambda: all(counter(
+        cluster["persist", i], "leat_persist_records_total", result="committed") >= n
+        for i in range(2)))
+    assert cluster.query("SELECT id, version, origin, seq FROM texts ORDER BY id") == stored
+    assert count(cluster) == (n, n) and dead(cluster) == 0
+
+
+def tap_push(cluster, batches, instance):
+    """Tap.push with sockets of its own, for another thread."""
+    with contextlib.closing(Tap()) as own:
+        own.push(cluster, batches, instance)
+
+
+@pytest.mark.skipif(not SANITIZED, reason="faults can be injected in the sanitized build only")
+def test_a_record_that_crashes_or_hangs_the_work_every_time(make_cluster, folder):
+    cluster = make_cluster(classify=2, settings={
+        "test.crash_on": "POISON", "test.hang_on": "TARPIT", "child.timeout": "2s"})
+    n, bad = 2000, {300: "POISON", 301: "POISON", 900: "TARPIT", 1500: "POISON"}
+    path = folder / "poison.ndjson"
+    with open(path, "w") as out:
+        for i in range(n):
+            out.write(json.dumps({"id": f"t{i}", "text": f"{bad.get(i, 'fine')} {i}"}) + "\n")
+    sender = harness.send_in_background(cluster.endpoint, path)
+    harness.until("the first poison is found", lambda: dead(cluster) > 0)
+    # Nobody else is disturbed.
+    other = harness.texts_file(folder / "other.ndjson", range(n, n + 500))
+    assert harness.send(cluster.endpoint, other)["committed"] == 500
+    out, _ = sender.communicate(timeout=60 * harness.PATIENCE)
+    told = json.loads(out.strip().splitlines()[-1])
+    assert (told["accepted"], told["committed"], told["dead"]) == (n, n - 4, 4)
+    found = dict(cluster.query("SELECT id, code FROM dead_letters"))
+    assert found == {"t300": "crashed", "t301": "crashed", "t900": "timeout", "t1500": "crashed"}
+    assert count(cluster) == (n + 496, n + 496)
+
+
+# --- the journal --------------------------------------------------------------------------------
+
+
+def test_the_disk_of_the_journal_is_full_and_then_free_again(make_cluster, folder):
+    disk = folder / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk],
+                      stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("a tmpfs may not be mounted here")
+    try:
+        cluster = make_cluster(settings={"journal.dir": disk / "journal",
+                                         "journal.reserve_bytes": "1MB"})
+        ingest, persist = cluster["ingest"], cluster["persist"].process
+        persist.send_signal(signal.SIGSTOP)
+        with open(disk / "ballast", "wb", buffering=0) as ballast, contextlib.suppress(OSError):
+            while True:
+                ballast.write(bytes(4096))
+        n = 60000 // harness.PATIENCE
+        path = harness.texts_file(folder / "load.ndjson", range(n), "filler " * 60 + "{i}")
+        sender = harness.send_in_background(cluster.endpoint, path)
+        harness.until("ingest is not ready", lambda: harness.http(
+            ingest.http_address, "/readyz")[0] == 503)
+        assert counter(ingest, "leat_ingest_sends_busy_total") > 0
+        assert harness.http(ingest.http_address, "/healthz")[0] == 200
+        (disk / "ballast").unlink()
+        persist.send_signal(signal.SIGCONT)
+        assert harness.finish(sender)["committed"] == n
+        assert count(cluster) == (n, n) and dead(cluster) == 0
+        assert harness.http(ingest.http_address, "/readyz")[0] == 200
+        assert ingest.stop() == 0
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "another version", "not a journal"])
+def test_a_journal_that_is_not_right_is_refused_and_left_alone(make_embedded, folder, damage):
+    embedded = make_embedded()
+    harness.send(embedded.endpoint, harness.texts_file(folder / "a.ndjson", range(50)))
+    assert embedded.program.stop() == 0
+    file = next(p for p in (embedded.data / "journal").iterdir()
+                if p.is_file() and "lock" not in p.name)
+    whole = file.read_bytes()
+    if damage == "cut off":
+        broken = whole[: 3 * 4096]
+    elif damage == "another version":
+        # LMDB's own version, in both meta pages: little-endian 1 behind the magic number.
+        broken = whole.replace(b"\xde\xc0\xef\xbe\x01\0\0\0", b"\xde\xc0\xef\xbe\x63\0\0\0")
+    else:
+        broken = b"something else\n" * 1000
+    assert broken != whole
+    file.write_bytes(broken)
+    done = harness.leat("run", "--data", embedded.data, "--listen", embedded.endpoint, timeout=30)
+    assert done.returncode == 1
+    assert str(file) in done.stderr or str(file.parent) in done.stderr
+    assert file.read_bytes() == broken
+    file.write_bytes(whole)
+    embedded.start()
+    assert embedded.program.stop() == 0
+
+
+# --- PostgreSQL goes and comes back -------------------------------------------------------------
+
+
+@pytest.fixture
+def own_cluster(folder, own_postgres, redis):
+    """make_cluster with a PostgreSQL that a test may hurt."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **more: stack.enter_context(
+            contextlib.closing(harness.Cluster(folder, own_postgres, redis, **more)))
+
+
+def test_postgresql_is_gone_while_draining(own_cluster, own_postgres, folder):
+    cluster = own_cluster(settings={"drain.timeout": "2s"})
+    n = 3000
+    cluster["persist"].process.send_signal(signal.SIGSTOP)
+    path = harness.texts_file(folder / "a.ndjson", range(n))
+    assert harness.send(cluster.endpoint, path, wait="accepted")["accepted"] == n
+    own_postgres.crash()
+    cluster["persist"].process.send_signal(signal.SIGCONT)
+    harness.until("persist has taken something and cannot store it", lambda: counter(
+        cluster["persist"], "leat_persist_away_total") > 0)
+    assert cluster["ingest"].stop() == 3
+    assert cluster["cache"].stop() in (0, 3)
+    assert cluster["classify"].stop() in (0, 3)
+    assert cluster["persist"].stop() == 3
+    own_postgres.start()
+    for stage in ("persist", "classify", "cache", "ingest"):
+        cluster.start(stage)
+    cluster.wait_ready()
+    harness.until("the work is finished", lambda: count(cluster) == (n, n))
+    harness.until("the journal is empty", lambda: counter(
+        cluster["ingest"], "leat_ingest_journal_batches") == 0)
+    for stage in ("ingest", "cache", "classify", "persist"):
+        assert cluster[stage].stop() == 0
+
+
+def test_settings_are_read_again_with_the_store_down(make_embedded, own_postgres, folder):
+    config = folder / "leat.conf"
+    config.write_text("persist.rows = 1000\n")
+    embedded = make_embedded("--store", own_postgres.conninfo, "--config", config)
+    query = own_postgres.query
+    harness.send(embedded.endpoint, harness.texts_file(folder / "a.ndjson", range(100)))
+    own_postgres.crash()
+    harness.send(embedded.endpoint, harness.texts_file(folder / "b.ndjson", range(100, 300)),
+                 wait="accepted")
+    config.write_text("persist.rows = 10\nlog.level = debug\n")
+    embedded.program.process.send_signal(signal.SIGHUP)
+    harness.until("the settings were read", lambda: "reload" in embedded.program.log())
+    own_postgres.start()
+    harness.until("all is stored", lambda: query("SELECT count(*), count(DISTINCT id) FROM texts")
+                  == [(300, 300)])
+    assert embedded.program.stop() == 0
+
+
+def test_postgresql_is_down_for_long_under_load(own_cluster, own_postgres, folder):
+    # Eight seconds instead of five minutes, with pauses of at most one second instead of ten.
+    cluster = own_cluster(persist=2, classify=2, settings={"persist.retry_most": "1s"})
+    n = 60000 // harness.PATIENCE
+    path = harness.texts_file(folder / "load.ndjson", range(n), "much is said in text {i} " * 6)
+    sender = harness.send_in_background(cluster.endpoint, path)
+    some_rows(cluster)
+    set_store_down(cluster, own_postgres)
+    ingest = cluster["ingest"]
+    time.sleep(2)  # what came back last has told ingest what was lost before
+    resent = counter(ingest, "leat_ingest_batches_resent_total")
+    probes = counter(ingest, "leat_ingest_batches_probed_total")
+    time.sleep(6)  # the outage itself
+    # Nothing but the oldest batch goes out again, and that seldom.
+    probes = counter(ingest, "leat_ingest_batches_probed_total") - probes
+    assert counter(ingest, "leat_ingest_batches_resent_total") - resent == probes <= 4
+    assert cluster["persist"].process.poll() is None
+    own_postgres.start()
+    assert harness.finish(sender)["committed"] == n
+    assert count(cluster) == (n, n) and dead(cluster) == 0
+    total = counter(ingest, "leat_ingest_batches_dispatched_total")
+    assert counter(ingest, "leat_ingest_batches_resent_total") < max(total / 2, 20)
+
+
+def test_postgresql_fails_over_to_a_standby_that_only_reads(own_cluster, own_postgres, folder):
+    cluster = own_cluster(settings={"persist.retry_most": "1s"})
+    n = 60000 // harness.PATIENCE
+    path = harness.texts_file(folder / "load.ndjson", range(n))
+    sender = harness.send_in_background(cluster.endpoint, path)
+    some_rows(cluster)
+
+    def read_only(value):  # ALTER SYSTEM itself is allowed there
+        own_postgres.query(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+        own_postgres.query("SELECT pg_reload_conf()")
+        own_postgres.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                           " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
+
+    read_only("on")
+    harness.until("persist is not ready",
+                  lambda: harness.http(cluster["persist"].http_address, "/readyz")[0] == 503)
+    read_only("off")
+    assert harness.finish(sender)["committed"] == n
+    assert count(cluster) == (n, n) and dead(cluster) == 0
+
+
+def server_sessions(program):
+    """The PostgreSQL processes that this persist talks to."""
+    return [int(pid) for pid in re.findall(r"event=store_opened .*server_pid=(\d+)", program.log())]
+
+
+def test_a_persist_is_stopped_in_mid_copy(make_cluster, folder, postgres):
+    cluster = make_cluster(persist=2, settings={
+        "persist.lock_timeout": "4s", "persist.blocker_age": "2s", "persist.wait_busy": "200ms"})
+    n = 90000 // harness.PATIENCE
+    path = harness.texts_file(folder / "load.ndjson", range(n), "much is said in text {i} " * 10)
+    sender = harness.send_in_background(cluster.endpoint, path)
+    some_rows(cluster)
+    stopped = cluster["persist", 1]
+
+    def one_waits_for(event):
+        return cluster.query(
+            "SELECT pid FROM pg_stat_activity WHERE pid = ANY(%s) AND state = 'active'"
+            " AND query LIKE '%%COPY%%' AND %s IN (wait_event_type, wait_event)",
+            server_sessions(stopped), event)
+
+    def is_stopped_in_copy():
+        """Its COPYs begin while the table is locked, and cannot go on when it is not any more."""
+        with contextlib.closing(psycopg2.connect(postgres.conninfo)) as locker:
+            locker.cursor().execute("LOCK TABLE texts IN SHARE MODE")
+            harness.until("a COPY waits", lambda: one_waits_for("Lock"), 10)
+            stopped.process.send_signal(signal.SIGSTOP)
+        deadline = time.monotonic() + 0.5
+        while time.monotonic() < deadline:  # a small one has been sent whole, and ends
+            time.sleep(0.1)
+            met = one_waits_for("ClientRead")
+        if not met:
+            stopped.process.send_signal(signal.SIGCONT)
+        return met
+
+    harness.until("persist is stopped in the middle of a COPY", is_stopped_in_copy)
+    assert sender.poll() is None
+    assert harness.finish(sender, 90)["committed"] == n  # while it is stopped
+    stopped.process.send_signal(signal.SIGCONT)
+    assert count(cluster) == (n, n) and dead(cluster) == 0
+    more = harness.texts_file(folder / "more.ndjson", range(n, n + 2000))
+    assert harness.send(cluster.endpoint, more)["committed"] == 2000
+    assert stopped.process.poll() is None
+
+
+# --- clients and connections --------------------------------------------------------------------
+
+
+def packed(ids, text="a fine text"):
+    return [msgpack.packb({"id": i, "text": text}) for i in ids]
+
+
+@contextlib.contextmanager
+def client_of(endpoint, name=None):
+    client = example.Client(endpoint, name)
+    try:
+        assert client.wait(lambda: client.session, 10 * harness.PATIENCE)
+        yield client
+    finally:
+        client.socket.close(linger=0)
+
+
+def test_a_connection_is_cut_in_the_middle_of_300_sends(cluster, wires):
+    way = wires.wire(cluster.endpoint)
+    chance = random.Random(3)
+    with client_of(way.endpoint) as client:
+        for i in range(300):
+            client.send("text", packed(f"{i}-{j}" for j in range(5)), list(range(5)))
+            if chance.random() < 0.03:
+                way.cut()
+        assert client.wait(client.all_committed, 60 * harness.PATIENCE)
+        assert (client.accepted, client.committed, client.dead) == (1500, 1500, 0)
+    assert count(cluster) == (1500, 1500)
+    assert counter(cluster["ingest"], "leat_ingest_hellos_total") > 3
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["it comes too late", "it comes in time"])
+def test_a_client_is_killed_while_its_frame_is_in_the_pipe(cluster, wires, late):
+    way = wires.wire(cluster.endpoint)
+    with client_of(way.endpoint, "same") as first:
+        first.send("text", packed(["zero"]), [0])
+        assert first.wait(first.all_committed, 30 * harness.PATIENCE)
+        way.hold()
+        first.send("text", packed(["one", "two"], "of the first"), [0, 1])
+        harness.until("its frame is in the pipe", lambda: way.held > 100)
+    # It is dead, its frame is not.
+    if not late:
+        way.release()
+        harness.until("the frame has come", lambda: counter(
+            cluster["ingest"], "leat_ingest_sends_total") == 2)
+    with client_of(cluster.endpoint, "same") as second:
+        assert second.last == (1 if late else 2)
+        if late:
+            way.release()
+            harness.until("the frame was fenced", lambda: counter(
+                cluster["ingest"], "leat_ingest_sends_fenced_total") >= 1)
+        second.send("text", packed(["one", "two"], "of the second"), [0, 1])
+        assert second.wait(second.all_committed, 30 * harness.PATIENCE)
+        assert second.committed == (3 if late else 5)
+    assert cluster.query("SELECT id, text FROM texts ORDER BY id") == [
+        ("one", "of the second"), ("two", "of the second"), ("zero", "a fine text")]
+
+
+def test_a_client_is_killed_between_send_and_answer(cluster, folder):
+    """The successor is told what is held, and nothing is taken twice."""
+    with client_of(cluster.endpoint, "same") as first:
+        first.last += 1
+        first.sends[1] = "text", packed(["one"]), [0]
+        first.transmit_sends()
+        harness.until("ingest has it", lambda: counter(
+            cluster["ingest"], "leat_ingest_sends_total") == 1)
+    with client_of(cluster.endpoint, "same") as second:
+        assert second.last == 1
+        assert second.wait(lambda: second.committed == 1, 30 * harness.PATIENCE)
+    assert count(cluster) == (1, 1)
+
+
+# --- workers and the ways between them ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", ["cache", "classify", "persist"])
+def test_a_worker_is_stopped_and_not_dead(make_cluster, folder, stage):
+    cluster = make_cluster(**{stage: 2}, settings={
+        "persist.lock_timeout": "500ms", "persist.blocker_age": "2s"})
+    n = 30000 // harness.PATIENCE
+    sender = harness.send_in_background(
+        cluster.endpoint, harness.texts_file(folder / "load.ndjson", range(n)))
+    some_rows(cluster)
+    cluster[stage, 1].process.send_signal(signal.SIGSTOP)
+    assert harness.finish(sender, 90)["committed"] == n
+    stored = cluster.query("SELECT id, version FROM texts ORDER BY id")
+    cluster[stage, 1].process.send_signal(signal.SIGCONT)
+    # What it still had comes late, and changes nothing.
+    more = harness.texts_file(folder / "more.ndjson", range(n, n + 1000))
+    assert harness.send(cluster.endpoint, more)["committed"] == 1000
+    assert cluster.query("SELECT id, version FROM texts WHERE id = ANY(%s) ORDER BY id",
+                         [i for i, _ in stored]) == stored
+    assert count(cluster) == (n + 1000, n + 1000) and dead(cluster) == 0
+
+
+def test_an_address_of_a_stage_is_used_by_another_service(make_cluster, folder):
+    cluster = make_cluster(classify=2)
+    n = 20000 // harness.PATIENCE
+    sender = harness.send_in_background(
+        cluster.endpoint, harness.texts_file(folder / "load.ndjson", range(n)))
+    some_rows(cluster)
+    cluster["classify", 1].kill()
+    inbox = cluster.ports["classify"][1][0]
+    stranger = harness.Program(
+        folder, "leat-persist", "--set", f"persist.inbox=tcp://127.0.0.1:{inbox}",
+        "--set", f"persist.acks=tcp://127.0.0.1:{harness.free_port()}",
+        "--set", f"store.url=sqlite:{folder}/stranger.db",
+        "--set", f"persist.http=127.0.0.1:{(port := harness.free_port())}",
+        http_address=f"127.0.0.1:{port}").wait_ready()
+    harness.until("it is given what is not for it", lambda: counter(
+        stranger, "leat_stage_dropped_total", reason="stage") > 0 or sender.poll() is not None)
+    assert harness.finish(sender)["committed"] == n
+    more = harness.texts_file(folder / "more.ndjson", range(n, n + 3000))
+    assert harness.send(cluster.endpoint, more)["committed"] == 3000
+    assert stranger.stop() == 0
+    cluster.start("classify", 1).wait_ready()
+    again = harness.texts_file(folder / "again.ndjson", range(n + 3000, n + 6000))
+    assert harness.send(cluster.endpoint, again)["committed"] == 3000
+    assert count(cluster) == (n + 6000, n + 6000) and dead(cluster) == 0
+
+
+def test_the_way_of_acks_is_cut_for_long(make_cluster, folder, wires):
+    # Seven seconds instead of a minute: more than three times as long as persist repeats its acks.
+    way = wires.wire()
+    cluster = make_cluster(settings={"persist.acks_address": way.endpoint})
+    way.to(f"tcp://127.0.0.1:{cluster.ports['persist'][0][1]}")
+    n = 30000 // harness.PATIENCE
+    assert harness.send(cluster.endpoint, harness.texts_file(
+        folder / "first.ndjson", ["first"]))["committed"] == 1
+    way.to(None)
+    way.cut()
+    sender = harness.send_in_background(
+        cluster.endpoint, harness.texts_file(folder / "load.ndjson", range(n)), wait="accepted")
+    assert harness.finish(sender)["accepted"] == n
+    ingest = cluster["ingest"]
+    time.sleep(7)  # the cut itself
+    probes = counter(ingest, "leat_ingest_batches_probed_total")
+    assert counter(ingest, "leat_ingest_batches_resent_total") <= probes <= 6
+    way.to(f"tcp://127.0.0.1:{cluster.ports['persist'][0][1]}")
+    harness.until("everything was acknowledged", lambda: counter(
+        ingest, "leat_ingest_journal_batches") == 0, 60)
+    assert count(cluster) == (n + 1, n + 1) and dead(cluster) == 0
