@@ -34,10 +34,10 @@ CFLAGS   ?= -g
 # No fused multiply-add anywhere: figures are the same bits on every processor.
 ALL_CFLAGS = -std=c17 -ffp-contract=off -D_GNU_SOURCE -DLEAT_VERSION='"$(VERSION)"' -I. $(WARNINGS) $(OPTIMIZE) \
              -fPIC -pthread $(PC_CFLAGS) $(CFLAGS)
-LIBS     = -Wl,--as-needed $(PC_LIBS) -lcsv -llinear -lm -pthread $(LDFLAGS)
+LIBS     = -Wl,--as-needed $(PC_LIBS) -lcsv -llinear -ldnnl -lgomp -lm -pthread $(LDFLAGS)
 
 PROGRAMS := leat leat-ingest leat-cache leat-classify leat-regress leat-persist
-SOURCES  := $(filter-out %/main.c,$(wildcard proto/*.c services/*.c services/*/*.c services/flows/*/*.c)) 
+SOURCES  := $(filter-out %/main.c,$(wildcard proto/*.c services/*.c services/*/*.c services/*/*/*.c))
 MAINS    := $(wildcard services/*/main.c)
 UNITS    := $(wildcard tests/unit/test_*.c)
 BENCHES  := $(wildcard tests/bench/bench_*.c)
@@ -53,7 +53,7 @@ BENCH_BINARIES := $(BENCHES:tests/bench/%.c=$(BUILD)/bench/%)
 SHARED   := $(addprefix $(BUILD)/share/leat/,default.model default.json topics.json)
 EXAMPLE_BINARIES := $(EXAMPLES:proto/examples/%.c=$(BUILD)/examples/%)
 
-.PHONY: all help deps build-deps unit units examples test lint format bench bench-programs demo fuzz fuzz-seeds model clean
+.PHONY: all help deps build-deps unit units examples test lint format bench bench-programs demo fuzz fuzz-seeds model torture soak clean
 .DELETE_ON_ERROR:
 
 all: $(BINARIES) $(SHARED) $(EXAMPLE_BINARIES)
@@ -63,6 +63,8 @@ help:
 	@echo 'make demo       install what is missing, build, and show Leat at work'
 	@echo 'make test       install what is missing and run all tests'
 	@echo 'make unit       build and run the unit tests of this VARIANT (release, san, tsan)'
+	@echo 'make torture    SECONDS=n SEED=n: kill everything under load, and look at what is stored'
+	@echo 'make soak       SECONDS=n: steady load; memory, descriptors and journal must stay flat'
 	@echo 'make fuzz       look for inputs that do harm; SECONDS=n for all targets together'
 	@echo 'make model      check the protocol with spin'
 	@echo 'make lint       compiler warnings, clang-format, cppcheck'
@@ -91,6 +93,8 @@ $(BUILD)/%.o: %.c
 ifeq ($(VARIANT),fuzz)
 $(BUILD)/services/regress/kernel_avx2.o: OPTIMIZE += -mavx2
 $(BUILD)/services/regress/kernel_avx512.o: OPTIMIZE += -mavx512f
+$(BUILD)/services/classify/encoder/kernels_avx2.o: OPTIMIZE += -mavx2 -mfma
+$(BUILD)/services/classify/encoder/kernels_avx512.o: OPTIMIZE += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
 endif
 
 # The SQL that persist carries inside: recompiled when a migration changes.
@@ -160,6 +164,18 @@ test: deps
 	$(MAKE) all units
 	$(MAKE) VARIANT=san all units
 	@tests/run
+
+# Seconds of faults, and what they are drawn from.
+torture soak: SECONDS ?= 300
+SEED ?= 1
+
+torture: deps
+	$(MAKE) all 1>&2
+	@TEST_BUILD=$(BUILD) tests/torture/torture --seconds $(SECONDS) --seed $(SEED)
+
+soak: deps
+	$(MAKE) all 1>&2
+	@TEST_BUILD=$(BUILD) tests/torture/soak --seconds $(SECONDS)
 
 bench-programs: all $(BENCH_BINARIES)
 

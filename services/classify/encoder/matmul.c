@@ -1,0 +1,385 @@
+#include "services/classify/encoder/matmul.h"
+
+#include <math.h>
+#include <oneapi/dnnl/dnnl.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SIZES = 5, SCRATCH_ALIGN = 64 };
+
+/* Of libgomp, with which Debian's oneDNN makes threads; for the calling thread alone. */
+void omp_set_num_threads(int threads);
+
+struct matmul_engine {
+    dnnl_engine_t engine;
+};
+
+struct matmul_thread {
+    const struct matmul_engine *engine;
+    dnnl_stream_t stream;
+    void *scratch;
+    size_t scratch_size;
+};
+
+/* The kernel for one number of rows. */
+struct block {
+    dnnl_primitive_t primitive;
+    dnnl_memory_desc_t in, out, scratch;
+};
+
+struct matmul {
+    const struct matmul_engine *engine;
+    struct matmul_shape shape;
+    dnnl_memory_desc_t packed, bias;
+    struct block blocks[SIZES]; /* of 16, 32, ... rows */
+};
+
+struct matmul_weights {
+    dnnl_memory_t packed, bias;
+    size_t bytes;
+    float *outputs; /* ENCODER_INT8: scales, sums and biases, one after the other */
+    size_t n;
+};
+
+static bool check(dnnl_status_t status, const char *what, struct leat_error *err)
+{
+    return status == dnnl_success || leat_fail(err, "oneDNN cannot %s: status %d", what, status);
+}
+
+struct matmul_engine *matmul_engine_open(struct leat_error *err)
+{
+    struct matmul_engine *self = calloc(1, sizeof *self);
+    if (!self) {
+        leat_fail(err, "out of memory");
+        return NULL;
+    }
+    if (!check(dnnl_engine_create(&self->engine, dnnl_cpu, 0), "start", err))
+        matmul_engine_close(&self);
+    return self;
+}
+
+void matmul_engine_close(struct matmul_engine **self)
+{
+    if (!*self)
+        return;
+    dnnl_engine_destroy((*self)->engine);
+    free(*self);
+    *self = NULL;
+}
+
+struct matmul_thread *matmul_thread_open(const struct matmul_engine *engine, struct leat_error *err)
+{
+    struct matmul_thread *self = calloc(1, sizeof *self);
+    if (!self) {
+        leat_fail(err, "out of memory");
+        return NULL;
+    }
+    omp_set_num_threads(1);
+    self->engine = engine;
+    if (!check(dnnl_stream_create(&self->stream, engine->engine, dnnl_stream_default_flags),
+               "make a stream", err))
+        matmul_thread_close(&self);
+    return self;
+}
+
+void matmul_thread_close(struct matmul_thread **self)
+{
+    if (!*self)
+        return;
+    dnnl_stream_destroy((*self)->stream);
+    free((*self)->scratch);
+    free(*self);
+    *self = NULL;
+}
+
+static bool thread_scratch(struct matmul_thread *self, size_t size, struct leat_error *err)
+{
+    if (size <= self->scratch_size)
+        return true;
+    size = (size + SCRATCH_ALIGN - 1) / SCRATCH_ALIGN * SCRATCH_ALIGN;
+    void *grown = aligned_alloc(SCRATCH_ALIGN, size);
+    if (!grown)
+        return leat_fail(err, "out of memory");
+    free(self->scratch);
+    self->scratch = grown;
+    self->scratch_size = size;
+    return true;
+}
+
+static dnnl_memory_desc_t matrix(size_t rows, size_t columns, dnnl_data_type_t type,
+                                 dnnl_format_tag_t tag)
+{
+    dnnl_memory_desc_t desc;
+    dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
+    /* Fails for sizes that are out of range only; the configuration's are not. */
+    if (dnnl_memory_desc_init_by_tag(&desc, 2, dims, type, tag) != dnnl_success)
+        memset(&desc, 0, sizeof desc);
+    return desc;
+}
+
+static dnnl_data_type_t weights_type(const struct matmul_shape *shape)
+{
+    static const dnnl_data_type_t types[] = {dnnl_f32, dnnl_bf16, dnnl_s8};
+    return types[shape->precision];
+}
+
+static dnnl_data_type_t in_type(const struct matmul_shape *shape)
+{
+    static const dnnl_data_type_t types[] = {dnnl_f32, dnnl_bf16, dnnl_u8};
+    return types[shape->precision];
+}
+
+static bool make_attributes(const struct matmul_shape *shape, dnnl_primitive_attr_t *out)
+{
+    static const dnnl_alg_kind_t algorithms[] = {
+        [MATMUL_GELU] = dnnl_eltwise_gelu_erf,
+        [MATMUL_GELU_TANH] = dnnl_eltwise_gelu_tanh,
+        [MATMUL_RELU] = dnnl_eltwise_relu,
+        [MATMUL_TANH] = dnnl_eltwise_tanh,
+    };
+    if (dnnl_primitive_attr_create(out) != dnnl_success)
+        return false;
+    bool good =
+        dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user) == dnnl_success;
+    if (shape->activation == MATMUL_LINEAR)
+        return good;
+    dnnl_post_ops_t after;
+    if (!good || dnnl_post_ops_create(&after) != dnnl_success)
+        return false;
+    good = dnnl_post_ops_append_eltwise(after, 1, algorithms[shape->activation], 0, 0) ==
+               dnnl_success &&
+           dnnl_primitive_attr_set_post_ops(*out, after) == dnnl_success;
+    dnnl_post_ops_destroy(after);
+    return good;
+}
+
+/* The block of the most rows is made first: it says how weights are packed, for all. */
+static bool open_block(struct matmul *self, size_t rows, struct block *block,
+                       dnnl_primitive_attr_t attributes, struct leat_error *err)
+{
+    const struct matmul_shape *shape = &self->shape;
+    block->in = matrix(rows, shape->inputs, in_type(shape), dnnl_ab);
+    block->out = matrix(rows, shape->outputs, dnnl_f32, dnnl_ab);
+    dnnl_matmul_desc_t desc;
+    dnnl_primitive_desc_t chosen = NULL;
+    const dnnl_memory_desc_t *bias = shape->precision == ENCODER_INT8 ? NULL : &self->bias;
+    bool good =
+        check(dnnl_matmul_desc_init(&desc, &block->in, &self->packed, bias, &block->out),
+              "describe a product", err) &&
+        check(dnnl_primitive_desc_create(&chosen, &desc, attributes, self->engine->engine, NULL),
+              "choose a kernel", err) &&
+        check(dnnl_primitive_create(&block->primitive, chosen), "make a kernel", err);
+    if (good) {
+        self->packed = *dnnl_primitive_desc_query_md(chosen, dnnl_query_weights_md, 0);
+        block->scratch = *dnnl_primitive_desc_query_md(chosen, dnnl_query_scratchpad_md, 0);
+    }
+    dnnl_primitive_desc_destroy(chosen);
+    return good;
+}
+
+struct matmul *matmul_open(const struct matmul_engine *engine, const struct matmul_shape *shape,
+                           struct leat_error *err)
+{
+    struct matmul *self = calloc(1, sizeof *self);
+    if (!self) {
+        leat_fail(err, "out of memory");
+        return NULL;
+    }
+    self->engine = engine;
+    self->shape = *shape;
+    self->packed = matrix(shape->inputs, shape->outputs, weights_type(shape), dnnl_format_tag_any);
+    self->bias = matrix(1, shape->outputs, dnnl_f32, dnnl_ab);
+    omp_set_num_threads(1); /* kernels are made for as many threads as there are when they are */
+    dnnl_primitive_attr_t attributes = NULL;
+    bool good = make_attributes(shape, &attributes) || leat_fail(err, "out of memory");
+    for (int i = SIZES - 1; good && i >= 0; i--)
+        good = open_block(self, (size_t)MATMUL_ROWS_LEAST << i, &self->blocks[i], attributes, err);
+    dnnl_primitive_attr_destroy(attributes);
+    if (!good)
+        matmul_close(&self);
+    return self;
+}
+
+void matmul_close(struct matmul **self)
+{
+    if (!*self)
+        return;
+    for (int i = 0; i < SIZES; i++)
+        dnnl_primitive_destroy((*self)->blocks[i].primitive);
+    free(*self);
+    *self = NULL;
+}
+
+/* To int8, each output by its own scale. */
+static bool to_int8(struct matmul_weights *self, const struct matmul_shape *shape,
+                    const float *weights, const float *bias, int8_t *out, struct leat_error *err)
+{
+    self->outputs = malloc(3 * shape->outputs * sizeof *self->outputs);
+    if (!self->outputs)
+        return leat_fail(err, "out of memory");
+    memcpy(self->outputs + 2 * self->n, bias, self->n * sizeof *bias);
+    for (size_t o = 0; o < shape->outputs; o++) {
+        const float *row = weights + o * shape->inputs;
+        float most = 0;
+        long sum = 0;
+        for (size_t i = 0; i < shape->inputs; i++)
+            most = fabsf(row[i]) > most ? fabsf(row[i]) : most;
+        float scale = most > 0 && isfinite(most) ? most / 127 : 1;
+        for (size_t i = 0; i < shape->inputs; i++) {
+            float value = nearbyintf(row[i] / scale);
+            int8_t rounded = value >= -127 && value <= 127 ? (int8_t)value : 0;
+            out[o * shape->inputs + i] = rounded;
+            sum += rounded;
+        }
+        self->outputs[o] = scale;
+        self->outputs[self->n + o] = (float)sum;
+    }
+    return true;
+}
+
+static bool reorder(const struct matmul *self, const void *from, dnnl_memory_t to,
+                    struct leat_error *err)
+{
+    const struct matmul_shape *shape = &self->shape;
+    dnnl_engine_t engine = self->engine->engine;
+    dnnl_data_type_t type = shape->precision == ENCODER_INT8 ? dnnl_s8 : dnnl_f32;
+    dnnl_memory_desc_t plain = matrix(shape->inputs, shape->outputs, type, dnnl_ba);
+    dnnl_memory_t source = NULL;
+    dnnl_primitive_desc_t chosen = NULL;
+    dnnl_primitive_t primitive = NULL;
+    dnnl_stream_t stream = NULL;
+    bool good =
+        check(dnnl_memory_create(&source, &plain, engine, (void *)from), "read weights", err) &&
+        check(dnnl_reorder_primitive_desc_create(&chosen, &plain, engine, &self->packed, engine,
+                                                 NULL),
+              "pack weights", err) &&
+        check(dnnl_primitive_create(&primitive, chosen), "pack weights", err) &&
+        check(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags), "pack weights", err);
+    if (good) {
+        dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, to}};
+        good = check(dnnl_primitive_execute(primitive, stream, 2, args), "pack weights", err) &&
+               check(dnnl_stream_wait(stream), "pack weights", err);
+    }
+    dnnl_stream_destroy(stream);
+    dnnl_primitive_destroy(primitive);
+    dnnl_primitive_desc_destroy(chosen);
+    dnnl_memory_destroy(source);
+    return good;
+}
+
+static bool copy_bias(struct matmul_weights *self, const float *bias, struct leat_error *err)
+{
+    void *data = NULL;
+    if (!check(dnnl_memory_get_data_handle(self->bias, &data), "keep biases", err))
+        return false;
+    memcpy(data, bias, self->n * sizeof *bias);
+    return true;
+}
+
+struct matmul_weights *matmul_pack(const struct matmul *self, const float *weights,
+                                   const float *bias, struct leat_error *err)
+{
+    dnnl_engine_t engine = self->engine->engine;
+    const struct matmul_shape *shape = &self->shape;
+    struct matmul_weights *out = calloc(1, sizeof *out);
+    int8_t *bytes = NULL;
+    if (!out ||
+        (shape->precision == ENCODER_INT8 && !(bytes = malloc(shape->inputs * shape->outputs)))) {
+        free(out);
+        leat_fail(err, "out of memory");
+        return NULL;
+    }
+    out->n = shape->outputs;
+    out->bytes = dnnl_memory_desc_get_size(&self->packed);
+    bool good = check(dnnl_memory_create(&out->packed, &self->packed, engine, DNNL_MEMORY_ALLOCATE),
+                      "keep weights", err) &&
+                check(dnnl_memory_create(&out->bias, &self->bias, engine, DNNL_MEMORY_ALLOCATE),
+                      "keep biases", err) &&
+                copy_bias(out, bias, err) &&
+                (!bytes || to_int8(out, shape, weights, bias, bytes, err)) &&
+                reorder(self, bytes ? (const void *)bytes : weights, out->packed, err);
+    free(bytes);
+    if (!good)
+        matmul_weights_close(&out);
+    return out;
+}
+
+void matmul_weights_close(struct matmul_weights **self)
+{
+    if (!*self)
+        return;
+    dnnl_memory_destroy((*self)->packed);
+    dnnl_memory_destroy((*self)->bias);
+    free((*self)->outputs);
+    free(*self);
+    *self = NULL;
+}
+
+struct kernels_outputs matmul_outputs(const struct matmul_weights *weights)
+{
+    return (struct kernels_outputs){weights->outputs, weights->outputs + weights->n,
+                                    weights->outputs + 2 * weights->n};
+}
+
+size_t matmul_weights_bytes(const struct matmul_weights *weights)
+{
+    return weights->bytes;
+}
+
+size_t matmul_rows(size_t rows)
+{
+    return (rows + MATMUL_ROWS_LEAST - 1) / MATMUL_ROWS_LEAST * MATMUL_ROWS_LEAST;
+}
+
+static bool run_block(const struct matmul *self, const struct block *block,
+                      struct matmul_thread *thread, const struct matmul_weights *weights,
+                      const void *in, void *out, struct leat_error *err)
+{
+    dnnl_engine_t engine = self->engine->engine;
+    if (!thread_scratch(thread, dnnl_memory_desc_get_size(&block->scratch), err))
+        return false;
+    dnnl_memory_t source = NULL, result = NULL, scratch = NULL;
+    bool good =
+        check(dnnl_memory_create(&source, &block->in, engine, (void *)in), "read rows", err) &&
+        check(dnnl_memory_create(&result, &block->out, engine, out), "write rows", err) &&
+        check(dnnl_memory_create(&scratch, &block->scratch, engine, thread->scratch), "work", err);
+    if (good) {
+        dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, source},
+                                  {DNNL_ARG_WEIGHTS, weights->packed},
+                                  {DNNL_ARG_DST, result},
+                                  {DNNL_ARG_SCRATCHPAD, scratch},
+                                  {DNNL_ARG_BIAS, weights->bias}};
+        int count = self->shape.precision == ENCODER_INT8 ? 4 : 5;
+        good = check(dnnl_primitive_execute(block->primitive, thread->stream, count, args),
+                     "multiply", err) &&
+               check(dnnl_stream_wait(thread->stream), "multiply", err);
+    }
+    dnnl_memory_destroy(scratch);
+    dnnl_memory_destroy(result);
+    dnnl_memory_destroy(source);
+    return good;
+}
+
+bool matmul_run(const struct matmul *self, struct matmul_thread *thread,
+                const struct matmul_weights *weights, size_t rows, const void *in, void *out,
+                struct leat_error *err)
+{
+    static const size_t in_size[] = {sizeof(float), sizeof(uint16_t), sizeof(uint8_t)};
+    size_t in_row = self->shape.inputs * in_size[self->shape.precision];
+    size_t out_row = self->shape.outputs * sizeof(float);
+    const uint8_t *from = in;
+    uint8_t *to = out;
+    size_t left = matmul_rows(rows);
+    while (left > 0) {
+        int i = SIZES - 1;
+        while (left < (size_t)MATMUL_ROWS_LEAST << i)
+            i--;
+        size_t done = (size_t)MATMUL_ROWS_LEAST << i;
+        if (!run_block(self, &self->blocks[i], thread, weights, from, to, err))
+            return false;
+        from += done * in_row;
+        to += done * out_row;
+        left -= done;
+    }
+    return true;
+}
