@@ -98,7 +98,7 @@ bool stored_moment(const struct options *options, const char *name, char to[ISO_
         return true;
     if (!cell_time(render_span(text), &unit, &us, &why))
         return leat_fail(err, "%s: %s", name, why.reason);
-    iso_time(us, to);
+    to[iso_time(us, to)] = '\0'; /* there is room: years are 1900 to 2200 */
     *out = to;
     return true;
 }
