@@ -5,7 +5,7 @@
 
 #pragma GCC target("avx2")
 
-enum { GROUP_LANES = 4, GROUP_VECTORS = 2 };
+enum { GROUP_LANES = 4, GROUP_VECTORS = 1 };
 
 #define GROUP_FIT     fit
 #define group_sqrt(v) ((vector)_mm256_sqrt_pd((__m256d)(v)))

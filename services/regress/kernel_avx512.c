@@ -5,7 +5,7 @@
 
 #pragma GCC target("avx512f")
 
-enum { GROUP_LANES = 8, GROUP_VECTORS = 2 };
+enum { GROUP_LANES = 8, GROUP_VECTORS = 1 };
 
 #define GROUP_FIT     fit
 #define group_sqrt(v) ((vector)_mm512_sqrt_pd((__m512d)(v)))

@@ -25,7 +25,7 @@ typedef double vector_in_memory
     __attribute__((vector_size(GROUP_LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
 typedef int64_t lane_mask __attribute__((vector_size(GROUP_LANES * sizeof(double))));
 
-#define EACH_VECTOR(v) _Pragma("GCC unroll 8") for (size_t v = 0; v < GROUP_VECTORS; v++)
+#define GROUP_PART static inline __attribute__((always_inline))
 
 /* What the figures follow from. */
 struct group {
@@ -42,25 +42,24 @@ struct pair {
     vector gain[GROUP_VECTORS]; /* y_j - y_i */
 };
 
-static inline __attribute__((always_inline)) vector group_load(const double *y, size_t v)
+GROUP_PART vector group_load(const double *y, size_t v)
 {
     return *(const vector_in_memory *)(const void *)(y + v * GROUP_LANES);
 }
 
 /* Mean, a1 and a2; leaves the pairs behind. */
-static inline __attribute__((always_inline)) void group_coefficients(struct group *g,
-                                                                     struct pair *pairs,
-                                                                     const struct kernel_window *w,
-                                                                     const double *y)
+GROUP_PART void group_coefficients(struct group *g, struct pair *pairs,
+                                   const struct kernel_window *w, const double *y)
 {
     vector d_sum[GROUP_VECTORS] = {0}, x_sum[GROUP_VECTORS] = {0}, q_sum[GROUP_VECTORS] = {0};
-    EACH_VECTOR(v)
-    g->first[v] = group_load(y, v);
+#pragma GCC unroll 4
+    for (size_t v = 0; v < GROUP_VECTORS; v++)
+        g->first[v] = group_load(y, v);
     for (size_t i = 0; i < w->pairs; i++) {
         const double *early = y + i, *late = y + (w->rows - 1 - i);
         const double x = w->x_q[i][0], q = w->x_q[i][1];
-        EACH_VECTOR(v)
-        {
+#pragma GCC unroll 4
+        for (size_t v = 0; v < GROUP_VECTORS; v++) {
             vector a = group_load(early, v), b = group_load(late, v);
             vector sum = (a - g->first[v]) + (b - g->first[v]);
             vector gain = b - a;
@@ -71,15 +70,16 @@ static inline __attribute__((always_inline)) void group_coefficients(struct grou
             pairs[i].gain[v] = gain;
         }
     }
-    if (w->rows % 2 == 1)
-        EACH_VECTOR(v)
-        {
+    if (w->rows % 2 == 1) {
+#pragma GCC unroll 4
+        for (size_t v = 0; v < GROUP_VECTORS; v++) {
             vector d = group_load(y + w->pairs, v) - g->first[v];
             d_sum[v] += d;
             q_sum[v] += w->q_middle * d;
         }
-    EACH_VECTOR(v)
-    {
+    }
+#pragma GCC unroll 4
+    for (size_t v = 0; v < GROUP_VECTORS; v++) {
         g->mean[v] = d_sum[v] * w->per_n;
         g->a1[v] = x_sum[v] * w->per_n;
         g->a2[v] = q_sum[v] * w->per_nk;
@@ -88,23 +88,21 @@ static inline __attribute__((always_inline)) void group_coefficients(struct grou
 
 /* Sums of the residuals and of their squares. With E = e_i + e_j and D = e_j - e_i of a pair, e_i²
  * + e_j² = (E² + D²) / 2. */
-static inline __attribute__((always_inline)) void group_residuals(struct group *g,
-                                                                  const struct pair *pairs,
-                                                                  const struct kernel_window *w,
-                                                                  const double *y)
+GROUP_PART void group_residuals(struct group *g, const struct pair *pairs,
+                                const struct kernel_window *w, const double *y)
 {
     vector even[GROUP_VECTORS] = {0}, odd[GROUP_VECTORS] = {0}, e_sum[GROUP_VECTORS] = {0};
     vector mean_2[GROUP_VECTORS], a1_2[GROUP_VECTORS], a2_2[GROUP_VECTORS];
-    EACH_VECTOR(v)
-    {
+#pragma GCC unroll 4
+    for (size_t v = 0; v < GROUP_VECTORS; v++) {
         mean_2[v] = g->mean[v] + g->mean[v];
         a1_2[v] = g->a1[v] + g->a1[v];
         a2_2[v] = g->a2[v] + g->a2[v];
     }
     for (size_t i = 0; i < w->pairs; i++) {
         const double x = w->x_q[i][0], q = w->x_q[i][1];
-        EACH_VECTOR(v)
-        {
+#pragma GCC unroll 4
+        for (size_t v = 0; v < GROUP_VECTORS; v++) {
             vector e = (pairs[i].sum[v] - mean_2[v]) - a2_2[v] * q;
             vector d = pairs[i].gain[v] - a1_2[v] * x;
             e_sum[v] += e;
@@ -112,27 +110,29 @@ static inline __attribute__((always_inline)) void group_residuals(struct group *
             odd[v] += d * d;
         }
     }
-    EACH_VECTOR(v)
-    g->ss_res[v] = 0.5 * (even[v] + odd[v]);
-    if (w->rows % 2 == 1)
-        EACH_VECTOR(v)
-        {
+#pragma GCC unroll 4
+    for (size_t v = 0; v < GROUP_VECTORS; v++)
+        g->ss_res[v] = 0.5 * (even[v] + odd[v]);
+    if (w->rows % 2 == 1) {
+#pragma GCC unroll 4
+        for (size_t v = 0; v < GROUP_VECTORS; v++) {
             vector d = group_load(y + w->pairs, v) - g->first[v];
             vector e = (d - g->mean[v]) - g->a2[v] * w->q_middle;
             e_sum[v] += e;
             g->ss_res[v] += e * e;
         }
-    EACH_VECTOR(v)
-    g->e_sum[v] = e_sum[v];
+    }
+#pragma GCC unroll 4
+    for (size_t v = 0; v < GROUP_VECTORS; v++)
+        g->e_sum[v] = e_sum[v];
 }
 
-static inline __attribute__((always_inline)) vector group_choose(lane_mask mask, vector yes,
-                                                                 vector no)
+GROUP_PART vector group_choose(lane_mask mask, vector yes, vector no)
 {
     return (vector)(((lane_mask)yes & mask) | ((lane_mask)no & ~mask));
 }
 
-static inline __attribute__((always_inline)) vector group_abs(vector v)
+GROUP_PART vector group_abs(vector v)
 {
     return (vector)((lane_mask)v & INT64_MAX);
 }
@@ -140,10 +140,8 @@ static inline __attribute__((always_inline)) vector group_abs(vector v)
 /* The figures of the v-th vector. They are adopted where `sound` is 0 and not NaN, which it is
  * where one of them would be infinite; each undefined one is the same NaN everywhere, and no -0 is
  * left. */
-static inline __attribute__((always_inline)) void group_figures(const struct group *g,
-                                                                const struct kernel_window *w,
-                                                                size_t v, double *out,
-                                                                size_t stride)
+GROUP_PART void group_figures(const struct group *g, const struct kernel_window *w, size_t v,
+                              double *out, size_t stride)
 {
     const vector zero = {0}, one = zero + 1, undefined = zero + (double)NAN;
     const vector a1 = g->a1[v], a2 = g->a2[v], ss_res = g->ss_res[v];

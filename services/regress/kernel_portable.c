@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-enum { GROUP_LANES = 2, GROUP_VECTORS = 2 };
+enum { GROUP_LANES = 2, GROUP_VECTORS = 3 };
 
 #define GROUP_FIT     fit
 #define group_sqrt(v) ((vector){sqrt((v)[0]), sqrt((v)[1])})
