@@ -11,7 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { METRICS_MAX = 1 << 20, ASK_US = 2000000, STALE_US = 3000000, AGAIN_US = 200000 };
+enum {
+    METRICS_MAX = 1 << 20,
+    ASK_US = 2000000,
+    MEASURED_US = 700000, /* ingest measures more often than that */
+    STALE_US = 3000000,
+};
 
 static const struct manual_option delete_options[] = {
     {"--series", "NAME", "The series. It has to be named."},
@@ -80,15 +85,19 @@ static double ask_once(const char *address, char *answer)
     return status == 200 ? waiting(body) : -1;
 }
 
-/* False: there is something in flight. Metrics are a moment old, so what has just been stored may
- * still be told: it is asked again for a while. */
+/* False: there is something in flight. Metrics are a moment old: what came just now may not be told
+ * yet, so the first answer does not count; and what has just been stored may still be told, so it
+ * is asked again for a while. */
 static bool ask_ingest(const char *address, bool *answered, struct leat_error *err)
 {
     double age = -1;
     char *answer = *address ? malloc(METRICS_MAX) : NULL;
     int64_t until = leat_monotonic_us() + STALE_US;
-    while (answer && (age = ask_once(address, answer)) > 0 && leat_monotonic_us() < until)
-        usleep(AGAIN_US);
+    if (answer && ask_once(address, answer) >= 0)
+        do {
+            usleep(MEASURED_US);
+            age = ask_once(address, answer);
+        } while (age > 0 && leat_monotonic_us() < until);
     free(answer);
     *answered = *answered || age >= 0;
     return age <= 0 || leat_fail(err,

@@ -416,8 +416,8 @@ def test_pictures_are_drawn(both, folder):
 
 def ingest_of(running):
     if isinstance(running, harness.Embedded):
-        return ("--set", f"run.http={running.program.http_address}")
-    return ("--set", f"ingest.http={running['ingest'].http_address}")
+        return ("--set", f"run.http={running.program.http_address}", "--set", "ingest.http=")
+    return ("--set", f"ingest.http={running['ingest'].http_address}", "--set", "run.http=")
 
 
 def test_rows_are_deleted(both):
