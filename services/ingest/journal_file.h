@@ -3,6 +3,7 @@
 #ifndef LEAT_INGEST_JOURNAL_FILE_H
 #define LEAT_INGEST_JOURNAL_FILE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -11,14 +12,14 @@
 #include "proto/error.h"
 
 struct journal_file {
-    char dir[4000];
-    int lock;         /* holds the flock; -1: not locked */
-    MDB_env *env;     /* NULL: not open */
-    uint64_t page;    /* bytes of a page */
-    uint64_t size;    /* bytes of journal.mdb that have their disk, used or reserved */
-    uint64_t reserve; /* bytes kept free behind what is used */
-    uint64_t map;     /* bytes that may be mapped while appending is allowed */
-    bool wide;        /* it is mapped for deleting only, with the reserve */
+    char dir[PATH_MAX]; /* what realpath may write */
+    int lock;           /* holds the flock; -1: not locked */
+    MDB_env *env;       /* NULL: not open */
+    uint64_t page;      /* bytes of a page */
+    uint64_t size;      /* bytes of journal.mdb that have their disk, used or reserved */
+    uint64_t reserve;   /* bytes kept free behind what is used */
+    uint64_t map;       /* bytes that may be mapped while appending is allowed */
+    bool wide;          /* it is mapped for deleting only, with the reserve */
 };
 
 /* Makes the folder if its parent is there, and locks it; `self` is filled from scratch. On failure
