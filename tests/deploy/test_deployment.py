@@ -111,22 +111,23 @@ def test_what_is_killed_and_restarted_changes_nothing(deployed, folder):
 
 
 def test_a_second_classify_nearly_doubles_the_rate_when_classify_limits(deployed, folder):
-    """Slowed to a tenth of a processor each, so that it is classify that limits here."""
+    """Slowed to a small part of a processor each, so that it is classify that limits here. The best of
+    three: what else the machine does may take from each, and adds to none."""
     rates = {}
     deployed.sql("TRUNCATE texts")
     for count in (1, 2):
         deployed.up(classify=count)
         deployed.wait_healthy("classify")
         for container in deployed.containers("classify"):
-            run("docker", "update", "--cpus", "0.1", container)
-        deployed.send(texts_file(folder / f"warm{count}.ndjson", 3000, f"warm{count}-"))
-        path = texts_file(folder / f"slow{count}.ndjson", 60000, f"slow{count}-")
-        # Texts of their own: none is known from the round before.
-        text = path.read_text().replace("of them all", f"of them all, {count}")
-        path.write_text(text)
-        told = deployed.send(path)
-        assert told["committed"] == 60000
-        rates[count] = told["committed"] / told["seconds"]
+            run("docker", "update", "--cpus", "0.03", container)
+        for attempt in range(3):
+            # Texts of their own: none is known from the round before.
+            name = f"slow{count}{attempt}"
+            path = texts_file(folder / f"{name}.ndjson", 40000, name)
+            path.write_text(path.read_text().replace("of them all", f"of {name}"))
+            told = deployed.send(path)
+            assert told["committed"] == 40000
+            rates[count] = max(rates.get(count, 0), told["committed"] / told["seconds"])
     print(f"one classify {rates[1]:.0f}/s, two {rates[2]:.0f}/s")
     assert rates[2] >= 1.8 * rates[1], rates
 

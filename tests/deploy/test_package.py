@@ -18,7 +18,10 @@ leat --version
 leat-persist --version
 cd /tmp
 leat run --data /tmp/data 2>/tmp/log & running=$!
-until leat health 127.0.0.1:9550 >/dev/null 2>&1; do sleep 0.1; done
+until leat health 127.0.0.1:9550 >/dev/null 2>&1; do
+    kill -0 $running || { cat /tmp/log; exit 1; }
+    sleep 0.1
+done
 leat send --json --wait committed /sample/texts.ndjson 2>/dev/null | tail -n 1
 kill $running
 wait $running
