@@ -40,6 +40,19 @@ size_t draft_cut(struct leat_span text, size_t max)
     return max;
 }
 
+void draft_mend(char *text)
+{
+    struct leat_span rest = {(const uint8_t *)text, strlen(text)};
+    for (;;) {
+        size_t good = leat_wire_text_prefix(rest, rest.size);
+        if (good == rest.size)
+            return;
+        text += good;
+        *text++ = '?';
+        rest = (struct leat_span){(const uint8_t *)text, rest.size - good - 1};
+    }
+}
+
 bool draft_refuse(struct draft_why *why, const char *code, const char *format, ...)
 {
     snprintf(why->code, sizeof why->code, "%s", code);

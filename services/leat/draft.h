@@ -48,6 +48,9 @@ struct leat_span draft_finish(struct draft *self);
 /* The most bytes of UTF-8 up to `max` that end with a whole character. */
 size_t draft_cut(struct leat_span text, size_t max);
 
+/* Makes UTF-8 of a text that may be anything (a file's name is): bytes that are none become "?". */
+void draft_mend(char *text);
+
 /* Fills `why`; always false. */
 bool draft_refuse(struct draft_why *why, const char *code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

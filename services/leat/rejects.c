@@ -1,5 +1,7 @@
 #include "services/leat/rejects.h"
 
+#include "services/leat/draft.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +50,7 @@ void rejects_add(struct rejects *self, uint32_t file, uint64_t line, uint64_t ro
     struct reject reject = {.file = file, .line = line, .rows = rows};
     snprintf(reject.code, sizeof reject.code, "%s", code);
     snprintf(reject.reason, sizeof reject.reason, "%s", reason);
+    draft_mend(reject.reason);
     self->count += rows;
     if (self->log) {
         json_t *one = to_json(self, &reject);

@@ -11,8 +11,10 @@ bool sending_trouble(struct sending *self, const struct leat_error *err)
 {
     progress_clear(&self->progress);
     render_complain("leat send", "%s", err->text);
-    if (!self->trouble.text[0])
+    if (!self->trouble.text[0]) {
         self->trouble = *err;
+        draft_mend(self->trouble.text); /* files' names are in it */
+    }
     return false;
 }
 

@@ -79,8 +79,10 @@ static bool refuse_file(struct walk *self, const char *code, const char *reason)
     leat_fail(&err, "%s: %s", sending->options->inputs[self->file], reason);
     if (sending->options->quiet)
         sending_trouble(sending, &err);
-    else if (!sending->trouble.text[0])
+    else if (!sending->trouble.text[0]) {
         sending->trouble = err; /* it is printed among the reasons */
+        draft_mend(sending->trouble.text);
+    }
     return false;
 }
 

@@ -246,6 +246,17 @@ def test_a_bad_file_is_refused_and_the_rest_goes_in(embedded, folder):
     assert counts == {"GOOD": 50, "EURXAU": 1200}
 
 
+def test_a_name_that_is_no_text_is_told_as_well_as_can_be(embedded, folder):
+    bad = bytes(folder) + b"/b\xe4d.csv"
+    with open(bad, "w") as file:
+        file.write("Date,open\n")
+    done = subprocess.run([harness.BIN / "leat", "send", "--to", embedded.endpoint, "--kind", "series", "--json",
+                           "--time", "Date", bad], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    told = json.loads(done.stdout)
+    assert done.returncode == 1 and "b?d.csv" in told["error"]
+    assert told["rejects"][0]["code"] == "column_missing" and "b?d.csv" in told["rejects"][0]["reason"]
+
+
 def test_the_unit_of_numbers_is_the_first_ones(embedded, folder):
     path = write(folder / "epoch.csv", [(1700000000, 1), (2777788800000, 1), (1700003600, 2)])
     told = send(embedded, path)

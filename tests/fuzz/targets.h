@@ -16,6 +16,7 @@ void fuzz_message(struct leat_span input);
 void fuzz_model(struct leat_span input);
 void fuzz_ndjson(struct leat_span input);
 void fuzz_payload(struct leat_span input);
+void fuzz_points(struct leat_span input);
 void fuzz_result(struct leat_span input);
 void fuzz_score(struct leat_span input);
 void fuzz_series(struct leat_span input);

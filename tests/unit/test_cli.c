@@ -1,4 +1,5 @@
 /* The parts of the command line that are not about reading input. */
+#include "services/leat/draft.h"
 #include "services/leat/mask.h"
 #include "services/leat/options.h"
 #include "services/leat/payload.h"
@@ -49,6 +50,21 @@ static void every_record_is_found_again(void **state)
     expect_position(&p, 1003, 2, 7);
     assert_false(positions_find(&p, 1002, &at));
     positions_end(&p);
+}
+
+static void a_text_that_may_be_anything_becomes_utf8(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"", ""},        {"plain \xc3\xa4", "plain \xc3\xa4"},      {"\xff", "?"},
+        {"a\xc3", "a?"}, {"a\xe4.csv is \xf0\x9f", "a?.csv is ??"}, {"\xed\xa0\x80", "???"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[64];
+        strcpy(text, rows[i][0]);
+        draft_mend(text);
+        assert_string_equal(text, rows[i][1]);
+    }
 }
 
 static void memory_for_positions_is_bounded(void **state)
@@ -322,6 +338,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_record_is_found_again),
         cmocka_unit_test(memory_for_positions_is_bounded),
+        cmocka_unit_test(a_text_that_may_be_anything_becomes_utf8),
         cmocka_unit_test(a_payload_is_shown_as_json_whatever_it_holds),
         cmocka_unit_test(a_replay_carries_its_version_and_its_letter),
         cmocka_unit_test(passwords_are_not_shown),
