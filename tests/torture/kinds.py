@@ -72,8 +72,8 @@ class Series:
     @classmethod
     def record(cls, chance, key):
         series, block = key.split("/")
-        rows = 100
-        first = 1_700_000_000_000_000 + int(block) * 1000 * cls.MINUTE
+        rows = 40
+        first = 1_700_000_000_000_000 + int(block) * 100 * cls.MINUTE
         close, closes = 1.0 + chance.random(), []
         for _ in range(rows):
             close *= 1 + chance.gauss(0, 1e-4)

@@ -1,0 +1,107 @@
+"""The torture in short (`make torture` is the long one), the judge that it relies on, how soon a
+killed worker is replaced, and a short run under valgrind."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import harness
+
+TORTURE = harness.ROOT / "tests" / "torture"
+SANITIZED = harness.BUILD.name.endswith("san")
+
+
+def run(program, *words, timeout=300):
+    done = subprocess.run([TORTURE / program, *map(str, words)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=timeout * harness.PATIENCE,
+                          env={**os.environ, "TEST_BUILD": str(harness.BUILD)})
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert done.returncode == 0, done.stdout + done.stderr
+    return lines
+
+
+def test_nothing_is_lost_or_doubled_under_fire():
+    told, = run("torture", "--seconds", 12, "--seed", 7, "--faults", 2,
+                "--rate", 1000 // harness.PATIENCE)
+    assert set(told) == {"seed", "seconds", "faults", "accepted", "lost", "doubled", "wrong",
+                         "resent", "longest_stall_s"}
+    assert told["faults"] >= 12 and told["accepted"] > 1000 // harness.PATIENCE
+    assert (told["lost"], told["doubled"], told["wrong"]) == (0, 0, 0)
+
+
+@pytest.mark.skipif(SANITIZED, reason="a measurement, so of the release only")
+def test_the_rate_is_back_within_seconds_after_a_kill():
+    told, = run("recovery", "--rate", 2000, "persist")
+    assert told["recovered_s"] <= 10 and told["longest_wait_s"] <= 30
+
+
+@pytest.mark.skipif(SANITIZED, reason="it is about the torture itself")
+def test_the_judge_of_the_torture_finds_every_fault(own_postgres, folder):
+    """What is lost, doubled or wrong must be seen, or the torture would prove nothing."""
+    sys.path.insert(0, str(TORTURE))
+    try:
+        import crowd
+        import verdict
+    finally:
+        sys.path.remove(str(TORTURE))
+    expected = crowd.Expected()
+    expected.take([(f"k{i}", {"id": f"k{i}", "text": f"text {i}"}, None) for i in range(20)], "text")
+    expected.take([("k0", {"id": "k0", "text": "newer"}, None)], "text")
+    expected.take([("bad", {"id": "bad"}, "text_missing")], "text")
+    expected.dead["void"] = "text_empty"
+    with contextlib.closing(harness.Embedded(folder, "--store", own_postgres.conninfo)) as embedded:
+        verdict.send_all(embedded.endpoint, "text", list(expected.sure["text"].values()))
+
+    def judged():
+        found = verdict.compare(folder, own_postgres, expected)
+        own_postgres.query("DROP DATABASE undisturbed")
+        shutil.rmtree(folder / "data")
+        return found.lost, found.doubled, found.wrong
+
+    insert = ("INSERT INTO dead_letters SELECT origin, 99, %s, 'text', 'void', 'ingest',"
+              " 'text_empty', '', '', 1, now(), now() FROM texts LIMIT 1")
+    own_postgres.query(insert, 0)
+    assert judged() == (0, 0, 0)
+    own_postgres.query("DELETE FROM texts WHERE id = 'k7'")
+    own_postgres.query("UPDATE texts SET text = 'text 0' WHERE id = 'k0'")  # the older version
+    own_postgres.query("UPDATE texts SET topics = '[]', sentiment_score = 0.5 WHERE id = 'k2'")
+    own_postgres.query("UPDATE texts SET id = 'bad' WHERE id = 'k3'")  # one more is lost by it
+    own_postgres.query(insert, 1)
+    own_postgres.query(insert.replace("'void'", "'k5'"), 2)
+    assert judged() == (2, 1, 4)
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers and valgrind do not go together")
+@pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
+def test_a_short_run_is_clean_under_valgrind(folder):
+    data, endpoint = folder / "data", f"tcp://127.0.0.1:{harness.free_port()}"
+    address = f"127.0.0.1:{harness.free_port()}"
+    log = folder / "valgrind.log"
+    with open(folder / "leat.log", "wb") as out:
+        process = subprocess.Popen(
+            ["valgrind", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite",
+             f"--log-file={log}", harness.BIN / "leat", "run", "--data", data,
+             "--listen", endpoint, "--set", f"run.http={address}",
+             # A child starts what /proc/self/exe is, and that is valgrind.
+             "--set", "child.enabled=no"],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder)
+    try:
+        harness.until("leat run is ready", lambda: process.poll() is not None or
+                      harness.http(address, "/readyz")[0] == 200, 90)
+        told = harness.send(endpoint, harness.SAMPLE / "texts.ndjson", timeout=120)
+        assert told["committed"] == told["accepted"] > 100
+        again = harness.send(endpoint, harness.SAMPLE / "texts.ndjson", timeout=120)
+        assert again["committed"] == told["committed"]
+        process.terminate()
+        status = process.wait(120)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    assert status == 0, log.read_text()
+    assert "ERROR SUMMARY: 0 errors" in log.read_text()
