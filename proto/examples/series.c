@@ -89,7 +89,8 @@ static bool run(struct leat_client *client, char **words, FILE *tail, struct lea
     struct leat_series_limits limits;
     if (!leat_series_limits(client, &limits, err))
         return false;
-    /* Fewer rows than were asked for: there are no others, so the series begins with them. */
+    /* `leat tail` prints more rows than any windows look back on, unless there are no others: then
+     * the series begins with them. */
     bool start = count_rows(tail) < limits.longest - 1 + BQX_ROWS;
     struct leat_series *series =
         leat_series_open(client,

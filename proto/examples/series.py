@@ -31,7 +31,9 @@ class Series:
     def __init__(self, client, name, base, rows=()):
         self.client, self.name, self.base = client, name, base
         self.needed = client.limits["series_longest"] - 1 + BQX_ROWS
-        self.start = len(rows) < self.needed  # there were no more: the series begins with these
+        # `leat tail` prints more rows than any windows look back on, unless there are no others: then
+        # the series begins with them.
+        self.start = len(rows) < self.needed
         self.rows = collections.deque(rows, self.needed)
 
     def add(self, ts, close):

@@ -1,8 +1,8 @@
 /* leat tail: the last rows of a series, to go on from. */
+#include "services/flows/series/record.h"
+#include "services/flows/series/windows.h"
 #include "services/leat/commands.h"
 #include "services/leat/stored.h"
-#include "services/flows/series/flow.h"
-#include "services/flows/series/record.h"
 #include "services/runtime/service.h"
 
 #include <math.h>
@@ -11,8 +11,8 @@
 
 static const struct manual_option tail_options[] = {
     {"--rows", "N",
-     "The last N rows. Without it as many as the windows of the setting regress.windows look back "
-     "on: 104 unless set otherwise."},
+     "The last N rows. Default: 526, as many as the largest window that can be configured looks "
+     "back on."},
     {"--time", "NAME", "Call the column of times NAME. Default: ts."},
     {"--value", "NAME", "Call the column of closes NAME. Default: close."},
     {"--no-header", NULL, "Print no header line."},
@@ -173,13 +173,11 @@ static void print_end(const struct tail *self)
     }
 }
 
+/* Which windows the server has is not for this command's settings to say, so all that are possible
+ * are thought of: when fewer rows come than were wanted, the series has no others. */
 static bool read_wanted(struct tail *self, struct leat_error *err)
 {
-    struct leat_settings *settings = options_settings(self->options, err);
-    if (!settings)
-        return false;
-    double rows = (double)series_warmup_needed(series_longest(settings), true);
-    leat_settings_destroy(&settings);
+    double rows = (double)series_warmup_needed(SERIES_WINDOW_ROWS_MOST, true);
     bool good = options_number(self->options, "--rows", 1, 1e7, &rows, err);
     self->wanted = (size_t)rows;
     return good;
