@@ -251,7 +251,7 @@ def test_a_name_that_is_no_text_is_told_as_well_as_can_be(embedded, folder):
     with open(bad, "w") as file:
         file.write("Date,open\n")
     done = subprocess.run([harness.BIN / "leat", "send", "--to", embedded.endpoint, "--kind", "series", "--json",
-                           "--time", "Date", bad], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                           "--series", "BAD", "--time", "Date", bad], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     told = json.loads(done.stdout)
     assert done.returncode == 1 and "b?d.csv" in told["error"]
     assert told["rejects"][0]["code"] == "column_missing" and "b?d.csv" in told["rejects"][0]["reason"]
