@@ -60,6 +60,17 @@ def test_the_sample_comes_out(deployed):
     deployed.sql("DELETE FROM texts")
 
 
+def test_the_commands_of_the_readme_work(deployed):
+    sample = (ROOT / "tests/data/sample/texts.ndjson").read_bytes().decode("latin-1")
+    deployed.compose("exec", "-T", "ingest", "leat", "send", "--json", "-", input=sample)
+    shown = deployed.compose("exec", "-T", "persist", "leat", "stats").stdout
+    assert f"{deployed.count()} texts in PostgreSQL" in shown and deployed.count() > 200
+    assert "dead letters" in deployed.compose("exec", "-T", "ingest", "leat", "dead", "list").stdout
+    dump = deployed.compose("exec", "-T", "postgres", "pg_dump", "-U", "leat", "-Fp", "leat").stdout
+    assert "COPY public.texts" in dump
+    deployed.sql("DELETE FROM texts")
+
+
 def test_stages_come_and_go_while_records_flow(deployed, folder):
     path = texts_file(folder / "scaled.ndjson", TEXTS // 2, "scaled")
     sending = deployed.sending(path)

@@ -8,9 +8,10 @@ import shutil
 import subprocess
 
 import pytest
-import yaml
 
 from deployment import ROOT, compose_command, run
+
+yaml = pytest.importorskip("yaml", reason="python3-yaml is not installed (make deps)")
 
 DEPLOY = ROOT / "deploy"
 STAGES = {"ingest", "cache", "classify", "regress", "persist"}
@@ -267,3 +268,15 @@ def test_units_are_sound(units):
 def test_a_unit_has_longer_to_end_than_to_drain(units):
     for unit in units:
         assert int(re.search(r"^TimeoutStopSec=(\d+)$", unit.read_text(), re.M).group(1)) > 30
+
+
+# --- Debian -------------------------------------------------------------------------------------
+
+
+def test_the_packages_are_built_with_what_the_tree_is_built_with():
+    text = (DEPLOY / "install-packages").read_text()
+    needed = set(re.search(r'^packages="\n(.*?)"', text, re.M | re.S).group(1).split())
+    control = (DEPLOY / "debian" / "control").read_text()
+    said = re.search(r"^Build-Depends: (.*?)\n[A-Z]", control, re.M | re.S).group(1)
+    names = {re.sub(r"\(.*\)", "", one).strip() for one in said.split(",")}
+    assert names - {"debhelper-compat", "dh-sequence-installsysusers"} == needed - {"build-essential"}
