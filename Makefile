@@ -26,7 +26,7 @@ endif
 
 CC       ?= cc
 WARNINGS ?= -Wall -Wextra -Wshadow -Wconversion -Werror
-PACKAGES := libzmq msgpack lmdb libpq hiredis libmicrohttpd sqlite3 libxxhash jansson libutf8proc zlib
+PACKAGES := libzmq msgpack lmdb libpq hiredis libmicrohttpd libczmq sqlite3 libxxhash jansson libutf8proc zlib
 # Asked once, and only when something is compiled: `make deps` must work before they are there.
 PC_CFLAGS = $(eval PC_CFLAGS := $(shell pkg-config --cflags $(PACKAGES)))$(PC_CFLAGS)
 PC_LIBS   = $(eval PC_LIBS := $(shell pkg-config --libs $(PACKAGES)))$(PC_LIBS)

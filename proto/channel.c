@@ -31,7 +31,7 @@ struct channel *channel_open(void *zmq, const char *address, unsigned number,
     self->quiet_since = channel_now_ms();
     msgpack_sbuffer_init(&self->frame);
     window_init(&self->window);
-    self->link = link_open(zmq, address, number, err);
+    self->link = link_open(zmq, address, number, common->keys, err);
     if (!self->link)
         channel_close(&self);
     return self;
@@ -142,6 +142,8 @@ static void begin_again(struct channel *self)
 static void watch_link(struct channel *self, int64_t now)
 {
     unsigned seen = link_watch(self->link, now);
+    if (seen & LINK_DENIED)
+        channel_tell(self, "denied");
     if (seen & LINK_LOST) {
         begin_again(self);
         channel_tell(self, "disconnected");

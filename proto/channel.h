@@ -12,7 +12,8 @@ struct channel;
 
 /* What all channels of a client share. The counters are added to by the channels. */
 struct channel_common {
-    const char *client; /* the name told in hello */
+    const char *client;           /* the name told in hello */
+    const struct leat_keys *keys; /* NULL: in the clear */
     size_t batch_bytes;
     int64_t linger_ms;
     void (*on_reject)(void *arg, const struct leat_reject *reject);

@@ -18,6 +18,7 @@ struct leat_client {
     char *endpoints; /* the list, cut into strings */
     char name[LEAT_MAX_CLIENT_ID + 1];
     struct channel_common common;
+    struct leat_keys keys;
     struct channel *channels[MAX_ENDPOINTS];
     unsigned n_channels;
     uint64_t sent;
@@ -164,11 +165,14 @@ struct leat_client *leat_connect(const struct leat_options *options, struct leat
         .on_event = options->on_event,
         .arg = options->arg,
     };
+    if (options->keys)
+        self->common.keys = &self->keys;
     self->zmq = zmq_ctx_new();
     if (!self->zmq)
         leat_fail(err, "no ZeroMQ: %s", zmq_strerror(errno));
-    if (!self->zmq || !choose_name(self, options->client, err) ||
-        !open_channels(self, options->endpoints, err) ||
+    if (!self->zmq ||
+        (options->keys && !leat_keys_read(options->keys, options->server_key, &self->keys, err)) ||
+        !choose_name(self, options->client, err) || !open_channels(self, options->endpoints, err) ||
         !await_welcomes(self, options->connect_ms, err))
         leat_disconnect(&self);
     return self;

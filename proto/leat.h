@@ -42,10 +42,18 @@ struct leat_options {
     void (*on_reject)(void *arg, const struct leat_reject *reject);
     /* For logs; may be NULL. "disconnected", "reconnected"; "busy": ingest asks to wait; "gap":
      * something got lost and goes out again; "silent": no answer for seconds, hello is said again;
+     * "denied": ingest does not let this
+     * client in (any more), or has no keys while the client has;
      * "forgotten": a send was taken, but which of its records were rejected is no longer known;
      * "journal_lost": ingest came back with an older journal. Callbacks must not call in here. */
     void (*on_event)(void *arg, const char *event);
     void *arg;
+
+    /* A folder with server.pub (the services' public key) and client.key (this client's own pair),
+     * as `leat keys` makes it: everything is encrypted, and both sides prove who they are. NULL: in
+     * the clear, which services with keys refuse. */
+    const char *keys;
+    const char *server_key; /* with `keys`: this file instead of server.pub; NULL: that one */
 };
 
 /* What is known now, over all endpoints. Under a name that was used before, records of an earlier

@@ -7,6 +7,7 @@
 
 enum {
     REDIAL_MS = 10000,  /* without a connection for so long: dial anew */
+    DENIED_MS = 1000,   /* … after a refusal, which may be mended any moment */
     RECONNECT_MS = 100, /* first pause between tries; libzmq doubles it up to … */
     RECONNECT_MAX_MS = 5000,
     HANDSHAKE_MS = 5000, /* a peer that accepts and says nothing is dropped after this */
@@ -17,8 +18,19 @@ enum {
     MAX_ANSWER = 32 << 20, /* bytes; a larger frame is no answer of ingest's */
 };
 
+/* How the last try to shake hands went wrong. */
+enum failure {
+    FAILED_NOT,
+    FAILED_SILENTLY,     /* the other side hung up, or is no ZeroMQ */
+    FAILED_KEYS_ASKED,   /* it wants keys, and there are none */
+    FAILED_KEYS_UNKNOWN, /* it has none, and there are some */
+    FAILED_DENIED,       /* it does not know this client's key */
+};
+
 struct link {
     const char *address;
+    bool keys;
+    enum failure failure;
     void *socket;
     void *monitor;
     bool up;
@@ -58,7 +70,9 @@ static bool watch(struct link *self, void *zmq, unsigned number, struct leat_err
     snprintf(name, sizeof name, "inproc://leat-link-%u", number);
     if (zmq_socket_monitor(self->socket, name,
                            ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
-                               ZMQ_EVENT_DISCONNECTED) != 0)
+                               ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED) != 0)
         return leat_fail(err, "%s: cannot be watched: %s", self->address, zmq_strerror(errno));
     self->monitor = zmq_socket(zmq, ZMQ_PAIR);
     if (!self->monitor || zmq_connect(self->monitor, name) != 0)
@@ -67,7 +81,8 @@ static bool watch(struct link *self, void *zmq, unsigned number, struct leat_err
     return true;
 }
 
-struct link *link_open(void *zmq, const char *address, unsigned number, struct leat_error *err)
+struct link *link_open(void *zmq, const char *address, unsigned number,
+                       const struct leat_keys *keys, struct leat_error *err)
 {
     struct link *self = calloc(1, sizeof *self);
     if (!self) {
@@ -75,6 +90,7 @@ struct link *link_open(void *zmq, const char *address, unsigned number, struct l
         return NULL;
     }
     self->address = address;
+    self->keys = keys != NULL;
     self->dialed_ms = -1;
     self->socket = zmq_socket(zmq, ZMQ_DEALER);
     if (!self->socket) {
@@ -83,7 +99,7 @@ struct link *link_open(void *zmq, const char *address, unsigned number, struct l
         return NULL;
     }
     configure(self->socket, address);
-    if (!watch(self, zmq, number, err)) {
+    if ((keys && !leat_keys_apply(keys, self->socket, err)) || !watch(self, zmq, number, err)) {
         link_close(&self);
         return NULL;
     }
@@ -115,40 +131,61 @@ const char *link_address(const struct link *self)
     return self->address;
 }
 
-/* One event: a frame that begins with its number, then a frame with the address. 0: none waits. */
-static uint16_t next_event(struct link *self)
+/* One event: a frame with its number (16 bits) and a value (32 bits), then a frame with the
+ * address. 0: none waits. */
+static uint16_t next_event(struct link *self, uint32_t *value)
 {
-    uint8_t first[16];
+    uint8_t first[6];
     uint16_t event = 0;
     int size = zmq_recv(self->monitor, first, sizeof first, ZMQ_DONTWAIT);
-    if (size < (int)sizeof event)
+    if (size != sizeof first)
         return 0;
     memcpy(&event, first, sizeof event);
+    memcpy(value, first + sizeof event, sizeof *value);
     char address[8];
     zmq_recv(self->monitor, address, sizeof address, ZMQ_DONTWAIT);
     return event;
 }
 
+/* libzmq gives up after a refusal; a wrong server key looks like a hang-up, again and again. */
+static unsigned note_failure(struct link *self, uint16_t event, uint32_t value)
+{
+    enum failure before = self->failure;
+    if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+        self->failure = FAILED_DENIED;
+    else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL &&
+             value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+        self->failure = self->keys ? FAILED_KEYS_UNKNOWN : FAILED_KEYS_ASKED;
+    else if (self->failure == FAILED_NOT)
+        self->failure = FAILED_SILENTLY;
+    return self->failure > FAILED_SILENTLY && self->failure != before ? LINK_DENIED : 0;
+}
+
 unsigned link_watch(struct link *self, int64_t now_ms)
 {
     unsigned seen = 0;
+    uint32_t value;
     uint16_t event;
-    while ((event = next_event(self)) != 0) {
+    while ((event = next_event(self, &value)) != 0) {
         if (event == ZMQ_EVENT_CONNECTED) {
             self->reached = true;
         } else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
             self->up = true;
+            self->failure = FAILED_NOT;
             seen |= LINK_STOOD;
         } else if (event == ZMQ_EVENT_DISCONNECTED) {
             if (self->up)
                 seen |= LINK_LOST;
             self->up = false;
             self->dialed_ms = now_ms;
+        } else {
+            seen |= note_failure(self, event, value);
         }
     }
     if (self->dialed_ms < 0)
         self->dialed_ms = now_ms;
-    if (!self->up && now_ms - self->dialed_ms >= REDIAL_MS) {
+    int64_t patience = self->failure > FAILED_SILENTLY ? DENIED_MS : REDIAL_MS;
+    if (!self->up && now_ms - self->dialed_ms >= patience) {
         zmq_disconnect(self->socket, self->address);
         zmq_connect(self->socket, self->address);
         self->dialed_ms = now_ms;
@@ -177,6 +214,15 @@ const char *link_trouble(const struct link *self)
 {
     if (self->up)
         return "connected, but hello is not answered: is it the port for acknowledged sends?";
+    if (self->failure == FAILED_DENIED)
+        return "this client's key is not among those that may connect there";
+    if (self->failure == FAILED_KEYS_ASKED)
+        return "it talks with keys only, and none were given";
+    if (self->failure == FAILED_KEYS_UNKNOWN)
+        return "keys were given, but it talks without";
+    if (self->reached && self->keys)
+        return "something is there, but it ends the connection: it has another key than the "
+               "server's that was given, or is not ingest's port for acknowledged sends";
     if (self->reached)
         return "something is there, but it does not speak as ingest's port for acknowledged sends "
                "does";

@@ -2,6 +2,7 @@
 #ifndef LEAT_PROTO_LINK_H
 #define LEAT_PROTO_LINK_H
 
+#include "proto/keys.h"
 #include "proto/wire.h"
 
 #include <zmq.h>
@@ -9,16 +10,19 @@
 struct link;
 
 /* Begins to connect; libzmq goes on trying by itself. `number` is different for every link of the
- * context. NULL when the address is malformed. Strings must outlive the link. */
-struct link *link_open(void *zmq, const char *address, unsigned number, struct leat_error *err);
+ * context. `keys` NULL: in the clear. NULL when the address is malformed. Strings must outlive the
+ * link. */
+struct link *link_open(void *zmq, const char *address, unsigned number,
+                       const struct leat_keys *keys, struct leat_error *err);
 void link_close(struct link **self);
 
 const char *link_address(const struct link *self);
 
 /* What link_watch saw. */
 enum {
-    LINK_LOST = 1,  /* a connection that stood has ended */
-    LINK_STOOD = 2, /* a connection stands (perhaps a new one after LINK_LOST) */
+    LINK_LOST = 1,   /* a connection that stood has ended */
+    LINK_STOOD = 2,  /* a connection stands (perhaps a new one after LINK_LOST) */
+    LINK_DENIED = 4, /* the other side has refused this one, for the first time in a row */
 };
 
 /* Reads what the monitor has to tell; dials again where libzmq has given up (it does when a

@@ -58,6 +58,7 @@ static struct outlet *outlet_open(struct dispatch *self, struct leat_host *host,
     snprintf(setting, sizeof setting, "%s.address", stage);
     const struct leat_peers_options options = {
         .zmq = host->zmq,
+        .security = host->security,
         .metrics = host->metrics,
         .service = "ingest",
         .peer = stage,

@@ -215,6 +215,17 @@ static void refuse_frame(struct door *self, struct leat_span peer, const char *c
     door_send_scratch(self, peer);
 }
 
+/* With keys: which key speaks for which client. `name` is what the key's file says. */
+static void log_hello(struct door *self, struct leat_span client, zmq_msg_t *part)
+{
+    const char *key = zmq_msg_gets(part, "User-Id"), *name = zmq_msg_gets(part, "name");
+    uint64_t swallowed;
+    if (key && key[0] && leat_log_allow(&self->hellos, &swallowed))
+        leat_log(LEAT_INFO, "ingest", "client_hello", LEAT_SN("client", client.data, client.size),
+                 LEAT_S("key", key), LEAT_S("name", name ? name : ""),
+                 LEAT_I("swallowed", swallowed));
+}
+
 static void on_message(struct door *self, struct leat_span peer, const struct leat_message *m,
                        size_t frame, int64_t now)
 {
@@ -273,6 +284,8 @@ static bool read_one(struct door *self, int64_t now)
         } else if (!leat_message_read(frame, &self->zone, &m, &code, &err)) {
             refuse_frame(self, peer, code, err.text);
         } else {
+            if (m.type == LEAT_HELLO)
+                log_hello(self, m.client, &part);
             on_message(self, peer, &m, frame.size, now);
         }
         msgpack_zone_clear(&self->zone);
@@ -285,6 +298,7 @@ static bool read_one(struct door *self, int64_t now)
 bool door_read(struct door *self, int64_t now)
 {
     const struct commit *commit = self->parts.commit;
+    door_refusals_read(self);
     for (int n = 0; n < MESSAGES_MOST; n++) {
         if (self->n_answers >= MESSAGES_MOST || self->bytes.size >= ANSWERS_MOST ||
             commit->bytes >= commit->bytes_most || commit->spoilt)
@@ -325,9 +339,10 @@ struct door *door_open(struct leat_host *host, const struct door_parts *parts,
     msgpack_sbuffer_init(&self->scratch);
     msgpack_zone_init(&self->zone, ZONE_CHUNK);
     self->sessions = sessions_new((uint32_t)leat_settings_int(host->settings, "ingest.clients"));
-    self->socket = leat_socket_router(host->zmq, leat_settings_str(host->settings, "ingest.listen"),
+    self->socket = leat_socket_router(host->zmq, host->security,
+                                      leat_settings_str(host->settings, "ingest.listen"),
                                       "ingest.listen", self->limits.send_bytes, err);
-    if (!self->socket) {
+    if (!self->socket || !door_refusals_open(self, host->zmq, err)) {
         door_close(&self);
         return NULL;
     }
@@ -343,6 +358,7 @@ void door_close(struct door **self_p)
     struct door *self = *self_p;
     if (!self)
         return;
+    door_refusals_close(self);
     leat_socket_close(&self->socket, LINGER_MS);
     sessions_destroy(&self->sessions);
     msgpack_sbuffer_destroy(&self->bytes);

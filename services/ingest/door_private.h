@@ -1,5 +1,6 @@
 /* What the front door's own files share: door.c (what clients say), door_answers.c (what they are
- * told when the transaction has ended), door_done.c (what they are told unasked). */
+ * told when the transaction has ended), door_done.c (what they are told unasked), door_refusals.c
+ * (who is not let in). */
 #ifndef LEAT_INGEST_DOOR_PRIVATE_H
 #define LEAT_INGEST_DOOR_PRIVATE_H
 
@@ -37,6 +38,7 @@ struct answer {
 struct door {
     struct door_parts parts;
     void *socket;
+    void *monitor; /* what libzmq tells of connections */
     struct sessions *sessions;
     size_t credit;
     struct leat_limits limits;
@@ -53,7 +55,7 @@ struct door {
 
     msgpack_zone zone;
     msgpack_sbuffer scratch;
-    struct leat_log_site malformed;
+    struct leat_log_site malformed, hellos, refusals;
 };
 
 /* An answer for the end of the transaction; the caller fills in what its type needs. Valid until
@@ -84,5 +86,10 @@ static inline struct leat_span door_peer(const struct session *it)
 
 /* Memory that must be had. */
 void *door_or_end(void *memory);
+
+/* Refused connections are counted, and logged at most once a second. */
+bool door_refusals_open(struct door *self, void *zmq, struct leat_error *err);
+void door_refusals_read(struct door *self);
+void door_refusals_close(struct door *self);
 
 #endif

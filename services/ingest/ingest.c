@@ -134,6 +134,7 @@ static bool open_acks(struct ingest *self, struct leat_error *err)
 {
     const struct leat_peers_options options = {
         .zmq = self->host->zmq,
+        .security = self->host->security,
         .metrics = self->host->metrics,
         .service = "ingest",
         .peer = "persist.acks",
@@ -411,5 +412,6 @@ const struct leat_service ingest_service = {
     .help = "The front door: takes records from clients, keeps them in a journal on disk until "
             "they are stored, and sends them on their way.",
     .settings = ingest_settings,
+    .admits = "clients",
     .run = ingest_run,
 };

@@ -74,6 +74,8 @@ void meters_open(struct meters *self, struct leat_metrics *metrics)
         COUNTER(self->fenced, "sends_fenced_total", "Sends of a session that had ended."),
         COUNTER(self->unknown, "sends_without_hello_total", "Sends answered hello."),
         COUNTER(self->malformed, "frames_malformed_total", "Frames answered error."),
+        COUNTER(self->refused, "connections_refused_total",
+                "Connections to the front door that were refused: no key, or not ZMTP."),
         COUNTER(self->answers_lost, "answers_lost_total",
                 "Answers that a client did not read, or was not there to read."),
         COUNTER(self->done_told, "done_total", "Messages done sent."),

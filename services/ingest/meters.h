@@ -20,6 +20,7 @@ struct meters {
 
     /* the front door */
     struct leat_metric *hello, *sends, *repeated, *busy, *gap, *fenced, *unknown, *malformed;
+    struct leat_metric *refused; /* connections */
     struct leat_metric *answers_lost, *done_told, *sessions;
 
     /* the one-way port */

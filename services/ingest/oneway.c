@@ -41,8 +41,8 @@ struct oneway *oneway_open(struct leat_host *host, const struct oneway_parts *pa
     msgpack_zone_init(&self->zone, ZONE_CHUNK);
     const char *address = leat_settings_str(host->settings, "ingest.oneway");
     size_t most = (size_t)leat_settings_int(host->settings, "ingest.send_bytes");
-    if (address[0] &&
-        !(self->socket = leat_socket_inbox(host->zmq, address, "ingest.oneway", most, err)))
+    if (address[0] && !(self->socket = leat_socket_inbox(host->zmq, host->security, address,
+                                                         "ingest.oneway", most, err)))
         oneway_close(&self);
     return self;
 }

@@ -17,6 +17,7 @@ static const struct manual_option dead_options[] = {
     {"--all", NULL, "show and replay: all of them."},
     {"--to", "ENDPOINT[,ENDPOINT]",
      "replay: where to send, as for 'leat send'. Default: tcp://127.0.0.1:5550."},
+    {"--keys", "DIR", "replay: the keys to prove who this is, as for 'leat send'."},
     {"--timeout", "SECONDS",
      "replay: give up when nothing was answered or stored for so long. 0: never. Default: 60."},
     {"--json", NULL,

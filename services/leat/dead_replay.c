@@ -140,6 +140,7 @@ static int send_all(struct replay *self, const struct dead_find *find, struct qu
 {
     const char *to = options_value(options, "--to");
     struct sender_options how = {.to = to ? to : sender_default_to,
+                                 .keys = options_value(options, "--keys"),
                                  .until = LEAT_UNTIL_COMMITTED,
                                  .timeout = timeout,
                                  .on_reject = on_reject,

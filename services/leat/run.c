@@ -16,7 +16,7 @@ static const struct manual_option run_options[] = {
      "It is made if it is not there. Default: ./leat-data."},
     {"--listen", "ENDPOINT",
      "Where clients connect; the same as --set ingest.listen=ENDPOINT. tcp://*:5550 takes them "
-     "from everywhere. Default: tcp://127.0.0.1:5550."},
+     "from everywhere, which needs keys ('leat help keys'). Default: tcp://127.0.0.1:5550."},
     {"--oneway", "ENDPOINT",
      "Open the one-way port, which takes records by plain PUSH and answers nothing; the same as "
      "--set ingest.oneway=ENDPOINT. Without it there is none."},
@@ -45,7 +45,8 @@ static const struct manual_section run_sections[] = {
                     "  3  ended by a signal, but drain.timeout passed before all was finished;\n"
                     "     what is left is safe in the journal"},
     {"Examples", "  leat run\n"
-                 "  leat run --data /var/lib/leat --listen tcp://*:5550\n"
+                 "  leat run --data /var/lib/leat --listen tcp://*:5550 \\\n"
+                 "      --set security.keys=/etc/leat/keys\n"
                  "  leat run --store postgresql://leat@db/leat --cache redis://cache:6379/0\n"
                  "  leat run --set log.level=debug --set child.enabled=no"},
     {NULL, NULL},

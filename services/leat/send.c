@@ -11,6 +11,10 @@ static const struct manual_option send_options[] = {
      "Where to send: the front door of an ingest, tcp://HOST:PORT. Of several, in an order that "
      "must stay the same, each record goes to the one that its id chooses. "
      "Default: tcp://127.0.0.1:5550."},
+    {"--keys", "DIR",
+     "Encrypt, and prove who this is, with the keys in DIR: server.pub and client.key, as 'leat "
+     "keys' makes them. Default: the environment variable LEAT_SECURITY_KEYS; without it no keys, "
+     "which services with keys refuse."},
     {"--kind", "KIND", "text, the default, or series."},
     {"--field", "FIELD=NAME...",
      "Take the record's FIELD from what the input calls NAME: --field text=body --field id=key. In "
@@ -204,6 +208,7 @@ static bool read_words(struct sending_options *self, const struct options *o, st
     else if (word && strcmp(word, "committed") != 0)
         return leat_fail(err, "--wait is '%s'; expected accepted or committed", word);
     self->how.client = options_value(o, "--client");
+    self->how.keys = options_value(o, "--keys");
     self->how.timeout = 60;
     double shown = 20;
     self->quiet = options_has(o, "--quiet");

@@ -49,6 +49,13 @@ static int connect_ms(double timeout)
     return timeout > 0 && timeout * 1000 < CONNECT_MS ? (int)(timeout * 1000) + 1 : CONNECT_MS;
 }
 
+/* The services' setting, as the environment spells it; an empty one is none. */
+static const char *keys_of(const struct sender_options *options)
+{
+    const char *keys = options->keys ? options->keys : getenv("LEAT_SECURITY_KEYS");
+    return keys && keys[0] ? keys : NULL;
+}
+
 struct sender *sender_open(const struct sender_options *options, struct leat_error *err)
 {
     struct sender *self = calloc(1, sizeof *self);
@@ -59,6 +66,7 @@ struct sender *sender_open(const struct sender_options *options, struct leat_err
     self->options = *options;
     self->client = leat_connect(&(struct leat_options){.endpoints = options->to,
                                                        .client = options->client,
+                                                       .keys = keys_of(options),
                                                        .connect_ms = connect_ms(options->timeout),
                                                        .on_reject = options->on_reject,
                                                        .arg = options->arg},

@@ -16,6 +16,7 @@ enum sender_end {
 struct sender_options {
     const char *to;     /* addresses, as leat_options.endpoints */
     const char *client; /* NULL: a random name */
+    const char *keys;   /* the value of --keys; NULL: what LEAT_SECURITY_KEYS says, if anything */
     enum leat_until until;
     double timeout; /* seconds without any progress; 0: for ever */
     void (*on_reject)(void *arg, const struct leat_reject *reject);

@@ -15,6 +15,7 @@ static bool output_open(struct outputs *self, const char *stage, const char *nex
                          setting);
     const struct leat_peers_options options = {
         .zmq = host->zmq,
+        .security = host->security,
         .metrics = host->metrics,
         .service = stage,
         .peer = next,

@@ -30,7 +30,8 @@ struct peer {
     uint32_t sources; /* bit i: entry i of the list leads here */
     uint8_t missing[RESOLVER_NAMES_MAX];
     bool local, connected, complained;
-    int64_t since_us; /* of the last connect or loss */
+    const char *trouble; /* how the last try to shake hands failed; NULL: it did not */
+    int64_t since_us;    /* of the last connect or loss */
 };
 
 struct leat_peers {
@@ -137,15 +138,37 @@ static void peers_read_resolver(struct leat_peers *self)
     }
 }
 
-static void peers_event(struct leat_peers *self, unsigned event, const char *address)
+/* NULL: that event is none. The one that tells most stays. */
+static const char *peers_trouble(unsigned event, uint32_t value)
+{
+    if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+        return "our key is not among those that may connect there";
+    if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
+        return value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
+                   ? "one side has keys (security.keys), the other has none"
+                   : "it speaks something else, or has another server key";
+    return event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
+               ? "it ends connections: another server key, or no service of Leat"
+               : NULL;
+}
+
+static void peers_event(struct leat_peers *self, unsigned event, uint32_t value,
+                        const char *address)
 {
     struct peer *peer = peers_find(self, address);
+    const char *trouble = peers_trouble(event, value);
+    if (peer && trouble) {
+        if (!peer->trouble || event != ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+            peer->trouble = trouble;
+        return;
+    }
     bool connected = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
     if (!peer || peer->connected == connected)
         return;
     peers_log(self, LEAT_INFO, connected ? "peer_connected" : "peer_lost", peer);
     peer->connected = connected;
     peer->complained = false;
+    peer->trouble = NULL;
     peer->since_us = leat_monotonic_us();
 }
 
@@ -156,12 +179,14 @@ static void peers_read_monitor(struct leat_peers *self)
     char address[PEERS_ADDRESS_TEXT];
     while (zmq_recv(self->monitor, head, sizeof head, ZMQ_DONTWAIT) == sizeof head) {
         uint16_t event;
+        uint32_t value;
         memcpy(&event, head, sizeof event);
+        memcpy(&value, head + sizeof event, sizeof value);
         int size = zmq_recv(self->monitor, address, sizeof address - 1, ZMQ_DONTWAIT);
         if (size < 0 || (size_t)size >= sizeof address)
             continue;
         address[size] = '\0';
-        peers_event(self, event, address);
+        peers_event(self, event, value, address);
     }
 }
 
@@ -174,7 +199,9 @@ static int64_t peers_reset_stale(struct leat_peers *self)
         if (peer->connected)
             continue;
         if (now - peer->since_us >= self->stale_us) {
-            peers_log(self, peer->complained ? LEAT_DEBUG : LEAT_WARN, "peer_not_connected", peer);
+            leat_log(peer->complained ? LEAT_DEBUG : LEAT_WARN, self->service, "peer_not_connected",
+                     LEAT_S("peer", self->peer_name), LEAT_S("address", peer->address),
+                     LEAT_S("reason", peer->trouble ? peer->trouble : "no answer"));
             zmq_disconnect(self->socket, peer->address);
             zmq_connect(self->socket, peer->address);
             leat_metric_inc(self->resets, 1);
@@ -198,7 +225,8 @@ int64_t leat_peers_turn(struct leat_peers *self)
 }
 
 /* Takes the list apart; what needs no lookup is connected. */
-static bool peers_list(struct leat_peers *self, const char *list, struct leat_error *err)
+static bool peers_list(struct leat_peers *self, const struct leat_security *security,
+                       const char *list, struct leat_error *err)
 {
     for (const char *at = list; *at;) {
         size_t size = strcspn(at, ",");
@@ -219,6 +247,8 @@ static bool peers_list(struct leat_peers *self, const char *list, struct leat_er
         struct peers_address *address = &self->sources[index].address;
         if (!peers_address_parse(text, address, err))
             return leat_fail_in(err, "setting %s", self->setting);
+        if (!leat_security_may_connect(security, text, self->setting, err))
+            return false;
         if (address->named)
             self->names[self->n_names++] = index;
         else if (!peers_add(self, address->connect, index, address->local, err))
@@ -241,7 +271,9 @@ static bool peers_monitor(struct leat_peers *self, void *zmq, struct leat_error 
         zmq_setsockopt(self->monitor, ZMQ_RCVHWM, &unbounded, sizeof unbounded);
     if (self->monitor &&
         zmq_socket_monitor(self->socket, address,
-                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) == 0 &&
+                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED) == 0 &&
         zmq_connect(self->monitor, address) == 0)
         return true;
     return leat_fail(err, "cannot watch connections: %s", zmq_strerror(zmq_errno()));
@@ -287,11 +319,14 @@ struct leat_peers *leat_peers_open(const struct leat_peers_options *options, str
     }
     self->stale_us = (options->stale_ms ? options->stale_ms : STALE_MS) * 1000;
     peers_metrics(self, options->metrics);
-    self->socket = options->topic ? leat_socket_subscriber(options->zmq, options->topic, err)
-                   : options->best_effort ? leat_socket_side_output(options->zmq, err)
-                                          : leat_socket_output(options->zmq, err);
+    self->socket =
+        options->topic
+            ? leat_socket_subscriber(options->zmq, options->security, options->topic, err)
+        : options->best_effort ? leat_socket_side_output(options->zmq, options->security, err)
+                               : leat_socket_output(options->zmq, options->security, err);
     if (!self->socket || !peers_monitor(self, options->zmq, err) ||
-        !peers_list(self, options->addresses, err) || !peers_resolve(self, options, err))
+        !peers_list(self, options->security, options->addresses, err) ||
+        !peers_resolve(self, options, err))
         leat_peers_close(&self, 0);
     else
         peers_count(self);

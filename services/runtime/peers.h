@@ -15,6 +15,7 @@
 #define LEAT_PEERS_H
 
 #include "services/runtime/metrics.h"
+#include "services/runtime/security.h"
 #include "proto/wire.h"
 
 #include <zmq.h>
@@ -27,6 +28,7 @@ typedef int leat_lookup_fn(void *arg, const char *name, char hosts[][LEAT_HOST_T
 
 struct leat_peers_options {
     void *zmq;
+    const struct leat_security *security; /* may be NULL, see security.h */
     struct leat_metrics *metrics;
     const char *service;    /* whose peers these are, for logs and labels: "cache" */
     const char *peer;       /* what they are: "classify", "persist.acks" */

@@ -25,7 +25,6 @@
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
-#include <zmq.h>
 
 enum {
     SERVICES_MAX = 16,
@@ -41,7 +40,7 @@ struct process {
     const char *config_path;
     struct leat_metrics *metrics;
     struct process_gauges gauges;
-    void *zmq;
+    struct leat_security *security;
     struct unit_ground ground;
     struct leat_http *http;
     struct unit units[SERVICES_MAX];
@@ -271,18 +270,28 @@ static bool process_open_http(struct process *self, struct leat_error *err)
     return self->http != NULL;
 }
 
+/* Which keys may connect to what this process binds. */
+static const char *process_admits(const struct process *self)
+{
+    for (const struct leat_service *const *s = self->program->services; *s; s++)
+        if ((*s)->admits)
+            return (*s)->admits;
+    return "services";
+}
+
 static bool process_open(struct process *self, struct leat_error *err)
 {
     const struct leat_service *const *services = self->program->services;
     raise_descriptors();
     if (!process_open_signals(self, err) || !(self->metrics = leat_metrics_new(err)))
         return false;
-    self->zmq = zmq_ctx_new();
-    if (!self->zmq)
-        return leat_fail(err, "cannot start ZeroMQ: %s", strerror(errno));
+    self->security = leat_security_open(self->settings, process_admits(self), err);
+    if (!self->security)
+        return false;
     process_gauges_open(&self->gauges, self->metrics, self->program);
-    self->ground =
-        (struct unit_ground){self->program, self->zmq, self->settings, self->metrics, self->wake};
+    self->ground = (struct unit_ground){self->program,  leat_security_zmq(self->security),
+                                        self->security, self->settings,
+                                        self->metrics,  self->wake};
     for (; services[self->n]; self->n++) {
         struct unit *unit = &self->units[self->n];
         if (self->n == SERVICES_MAX)
@@ -299,9 +308,9 @@ static bool process_open(struct process *self, struct leat_error *err)
     return true;
 }
 
-static void *term_run(void *zmq)
+static void *term_run(void *process)
 {
-    zmq_ctx_term(zmq);
+    leat_security_close(&((struct process *)process)->security);
     return NULL;
 }
 
@@ -313,7 +322,7 @@ static void process_term_zmq(struct process *self)
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += TERM_S;
-    if (!self->zmq || pthread_create(&thread, NULL, term_run, self->zmq) != 0)
+    if (!self->security || pthread_create(&thread, NULL, term_run, self) != 0)
         return;
     if (pthread_timedjoin_np(thread, NULL, &until) != 0) {
         leat_log(LEAT_ERR, process_name(self), "sockets_left_open");

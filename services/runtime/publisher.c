@@ -31,8 +31,8 @@ struct publisher {
     msgpack_sbuffer buffer;
 };
 
-struct publisher *publisher_open(void *zmq, const char *address, const char *setting,
-                                 struct leat_error *err)
+struct publisher *publisher_open(void *zmq, const struct leat_security *security,
+                                 const char *address, const char *setting, struct leat_error *err)
 {
     struct publisher *self = calloc(1, sizeof *self);
     if (!self) {
@@ -40,7 +40,7 @@ struct publisher *publisher_open(void *zmq, const char *address, const char *set
         return NULL;
     }
     msgpack_sbuffer_init(&self->buffer);
-    self->socket = leat_socket_publisher(zmq, address, setting, err);
+    self->socket = leat_socket_publisher(zmq, security, address, setting, err);
     if (!self->socket)
         publisher_close(&self, 0);
     return self;

@@ -7,12 +7,13 @@
 
 #include "proto/acks.h"
 #include "proto/batch.h"
+#include "services/runtime/security.h"
 
 struct publisher;
 
 /* Binds. NULL: it could not, and why. */
-struct publisher *publisher_open(void *zmq, const char *address, const char *setting,
-                                 struct leat_error *err);
+struct publisher *publisher_open(void *zmq, const struct leat_security *security,
+                                 const char *address, const char *setting, struct leat_error *err);
 
 /* Takes an ack for the next publication. */
 void publisher_add(struct publisher *self, const struct leat_batch_head *head, uint32_t committed,

@@ -30,6 +30,16 @@ const struct leat_setting leat_runtime_settings[] = {
      .min = 100,
      .max = 86400000,
      .help = "How long a child may work on one batch before it is taken for hanging and killed."},
+    {.name = "security.keys",
+     .type = LEAT_SET_STRING,
+     .value = "",
+     .help = "Folder of keys, made by `leat keys`: all that goes between processes is encrypted, "
+             "and only who holds a key that is known may connect. Empty: no keys."},
+    {.name = "security.insecure",
+     .type = LEAT_SET_BOOL,
+     .value = "no",
+     .help = "yes: without keys, talk to other machines all the same, in the clear and with "
+             "anybody. Only for networks that nobody else is on."},
     {.name = "peers.refresh",
      .type = LEAT_SET_DURATION,
      .value = "5s",

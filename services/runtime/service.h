@@ -10,6 +10,7 @@
 #ifndef LEAT_SERVICE_H
 #define LEAT_SERVICE_H
 
+#include "services/runtime/security.h"
 #include "services/runtime/stage.h"
 
 #include <stdatomic.h>
@@ -37,10 +38,11 @@ enum leat_state { LEAT_STARTING, LEAT_READY, LEAT_NOT_READY, LEAT_DRAINING, LEAT
 /* A running service's surroundings. Made by the process, one for each service; fields are set
  * before the service's thread starts and not changed by others, but for the atomics. */
 struct leat_host {
-    const char *name;               /* of the service */
-    void *zmq;                      /* the process' context */
-    void *control;                  /* PAIR: orders come in, nothing goes out */
-    struct leat_settings *settings; /* this service's own copy */
+    const char *name;                     /* of the service */
+    void *zmq;                            /* the process' context */
+    const struct leat_security *security; /* for every socket of this context; NULL: none */
+    void *control;                        /* PAIR: orders come in, nothing goes out */
+    struct leat_settings *settings;       /* this service's own copy */
     struct leat_metrics *metrics;
     _Atomic int state;            /* enum leat_state */
     _Atomic bool stopping;        /* LEAT_ORDER_STOP was given */
@@ -55,7 +57,9 @@ struct leat_service {
     const char *help;
     const struct leat_setting *settings;
     const struct leat_stage
-        *stage; /* a stage behind an inbox: run by the stage loop; or NULL and */
+        *stage;         /* a stage behind an inbox: run by the stage loop; or NULL and */
+    const char *admits; /* the folder of keys that may connect (security.h); NULL: "services" */
+
     /* runs until an order ends it; the exit status. Logs its own errors. Sets host->state. */
     enum leat_exit (*run)(struct leat_host *host);
 };

@@ -38,6 +38,9 @@ enum {
     ACKS_HWM = 256,
     ACKS_FRAME_MAX = 1 << 20,
 
+    /* A PULL sends nothing back but the commands of ZMTP. */
+    BACKWARDS_MAX = 64 << 10,
+
     /* Frames of one client that wait to be read, and answers that wait for it. */
     ROUTER_RCVHWM = 4,
     ROUTER_SNDHWM = 1000,
@@ -90,6 +93,14 @@ static void set_heartbeat(void *socket)
     set_int(socket, ZMQ_HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS);
 }
 
+/* Of a socket that connects. */
+static void *with_keys(void *socket, const struct leat_security *security, struct leat_error *err)
+{
+    if (!leat_security_join(security, socket, err))
+        leat_socket_close(&socket, 0);
+    return socket;
+}
+
 static const char *bind_reason(int code)
 {
     switch (code) {
@@ -133,10 +144,10 @@ static bool bind_one(void *socket, const char *address, const char *setting, str
 }
 
 /* Binds to all of a comma-separated list; closes the socket when one of them fails. */
-static void *bind_all(void *socket, const char *addresses, const char *setting,
-                      struct leat_error *err)
+static void *bind_all(void *socket, const struct leat_security *security, const char *addresses,
+                      const char *setting, struct leat_error *err)
 {
-    bool any = false, ok = true;
+    bool any = false, ok = leat_security_serve(security, socket, err);
     for (const char *at = addresses; ok && *at;) {
         size_t size = strcspn(at, ",");
         char address[256];
@@ -152,7 +163,8 @@ static void *bind_all(void *socket, const char *addresses, const char *setting,
             memcpy(address, from, size);
             address[size] = '\0';
             any = true;
-            ok = bind_one(socket, address, setting, err);
+            ok = leat_security_may_bind(security, address, setting, err) &&
+                 bind_one(socket, address, setting, err);
         }
     }
     if (ok && !any)
@@ -162,38 +174,40 @@ static void *bind_all(void *socket, const char *addresses, const char *setting,
     return socket;
 }
 
-void *leat_socket_inbox(void *zmq, const char *address, const char *setting, size_t max_frame,
-                        struct leat_error *err)
+void *leat_socket_inbox(void *zmq, const struct leat_security *security, const char *address,
+                        const char *setting, size_t max_frame, struct leat_error *err)
 {
     void *socket = socket_new(zmq, ZMQ_PULL, err);
     if (!socket)
         return NULL;
     set_data(socket);
     set_max_frame(socket, max_frame);
-    return bind_all(socket, address, setting, err);
+    return bind_all(socket, security, address, setting, err);
 }
 
-void *leat_socket_output(void *zmq, struct leat_error *err)
+void *leat_socket_output(void *zmq, const struct leat_security *security, struct leat_error *err)
 {
     void *socket = socket_new(zmq, ZMQ_PUSH, err);
     if (!socket)
         return NULL;
     set_data(socket);
+    set_max_frame(socket, BACKWARDS_MAX);
     /* Nothing is queued for an address that nobody answers at. */
     set_int(socket, ZMQ_IMMEDIATE, 1);
-    return socket;
+    return with_keys(socket, security, err);
 }
 
-void *leat_socket_side_output(void *zmq, struct leat_error *err)
+void *leat_socket_side_output(void *zmq, const struct leat_security *security,
+                              struct leat_error *err)
 {
-    void *socket = leat_socket_output(zmq, err);
+    void *socket = leat_socket_output(zmq, security, err);
     if (socket)
         set_int(socket, ZMQ_SNDHWM, SIDE_HWM);
     return socket;
 }
 
-void *leat_socket_publisher(void *zmq, const char *address, const char *setting,
-                            struct leat_error *err)
+void *leat_socket_publisher(void *zmq, const struct leat_security *security, const char *address,
+                            const char *setting, struct leat_error *err)
 {
     void *socket = socket_new(zmq, ZMQ_PUB, err);
     if (!socket)
@@ -201,10 +215,11 @@ void *leat_socket_publisher(void *zmq, const char *address, const char *setting,
     set_heartbeat(socket);
     set_int(socket, ZMQ_SNDHWM, ACKS_HWM);
     set_max_frame(socket, ACKS_FRAME_MAX);
-    return bind_all(socket, address, setting, err);
+    return bind_all(socket, security, address, setting, err);
 }
 
-void *leat_socket_subscriber(void *zmq, const uint8_t topic[LEAT_ID_SIZE], struct leat_error *err)
+void *leat_socket_subscriber(void *zmq, const struct leat_security *security,
+                             const uint8_t topic[LEAT_ID_SIZE], struct leat_error *err)
 {
     void *socket = socket_new(zmq, ZMQ_SUB, err);
     if (!socket)
@@ -213,11 +228,11 @@ void *leat_socket_subscriber(void *zmq, const uint8_t topic[LEAT_ID_SIZE], struc
     set_int(socket, ZMQ_RCVHWM, ACKS_HWM);
     set_max_frame(socket, ACKS_FRAME_MAX);
     zmq_setsockopt(socket, ZMQ_SUBSCRIBE, topic, LEAT_ID_SIZE);
-    return socket;
+    return with_keys(socket, security, err);
 }
 
-void *leat_socket_router(void *zmq, const char *address, const char *setting, size_t max_frame,
-                         struct leat_error *err)
+void *leat_socket_router(void *zmq, const struct leat_security *security, const char *address,
+                         const char *setting, size_t max_frame, struct leat_error *err)
 {
     void *socket = socket_new(zmq, ZMQ_ROUTER, err);
     if (!socket)
@@ -230,7 +245,7 @@ void *leat_socket_router(void *zmq, const char *address, const char *setting, si
     /* An answer that cannot be delivered is told, not dropped in silence. */
     set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
     set_max_frame(socket, max_frame);
-    return bind_all(socket, address, setting, err);
+    return bind_all(socket, security, address, setting, err);
 }
 
 bool leat_socket_pair(void *zmq, void *ends[2], struct leat_error *err)

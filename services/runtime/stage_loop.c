@@ -99,13 +99,15 @@ static bool loop_open_side(struct stage_loop *self, struct leat_error *err)
 {
     const struct leat_settings *settings = self->host->settings;
     const char *in = self->stage->side_in, *out = self->stage->side_out;
-    if (in && !(self->side_in = leat_socket_inbox(self->host->zmq, leat_settings_str(settings, in),
-                                                  in, loop_max_frame(self), err)))
+    if (in && !(self->side_in = leat_socket_inbox(self->host->zmq, self->host->security,
+                                                  leat_settings_str(settings, in), in,
+                                                  loop_max_frame(self), err)))
         return false;
     if (!out)
         return true;
     const struct leat_peers_options options = {
         .zmq = self->host->zmq,
+        .security = self->host->security,
         .metrics = self->host->metrics,
         .service = self->stage->name,
         .peer = out,
@@ -124,8 +126,8 @@ static bool loop_open(struct stage_loop *self, struct leat_error *err)
     const char *publishes = self->stage->publishes;
     char inbox[LEAT_MAX_STAGE + 16];
     if (publishes &&
-        !(self->publisher = publisher_open(self->host->zmq, leat_settings_str(settings, publishes),
-                                           publishes, err)))
+        !(self->publisher = publisher_open(self->host->zmq, self->host->security,
+                                           leat_settings_str(settings, publishes), publishes, err)))
         return false;
     if (!outputs_open(&self->outputs, self->stage->name, self->host, err) ||
         !loop_open_side(self, err))
@@ -134,8 +136,9 @@ static bool loop_open(struct stage_loop *self, struct leat_error *err)
     if (!worker_open(&self->worker, self->stage, self->host, &self->ctx, &self->counts, err))
         return false;
     snprintf(inbox, sizeof inbox, "%s.inbox", self->stage->name);
-    self->inbox = leat_socket_inbox(self->host->zmq, leat_settings_str(settings, inbox), inbox,
-                                    loop_max_frame(self), err);
+    self->inbox =
+        leat_socket_inbox(self->host->zmq, self->host->security, leat_settings_str(settings, inbox),
+                          inbox, loop_max_frame(self), err);
     return self->inbox != NULL;
 }
 

@@ -20,6 +20,7 @@ bool unit_open(struct unit *self, const struct leat_service *service,
     self->host = (struct leat_host){
         .name = service->name,
         .zmq = ground->zmq,
+        .security = ground->security,
         .control = ends[1],
         .settings = leat_settings_copy(ground->settings),
         .metrics = ground->metrics,

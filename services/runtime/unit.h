@@ -13,6 +13,7 @@
 struct unit_ground {
     const struct leat_program *program;
     void *zmq;
+    const struct leat_security *security;
     const struct leat_settings *settings; /* copied for each */
     struct leat_metrics *metrics;
     int wake; /* eventfd: written when a service ends */

@@ -87,8 +87,8 @@ static int pit_setup(void **state)
     pit_set(self, "persist.acks_address", self->acks);
     pit_set(self, "journal.dir", self->journal);
     pit_set(self, "journal.reserve_bytes", "1MB");
-    self->pull = leat_socket_inbox(self->zmq, self->stage, "stage", 64 << 20, &err);
-    self->pub = leat_socket_publisher(self->zmq, self->acks, "acks", &err);
+    self->pull = leat_socket_inbox(self->zmq, NULL, self->stage, "stage", 64 << 20, &err);
+    self->pub = leat_socket_publisher(self->zmq, NULL, self->acks, "acks", &err);
     assert_non_null(self->pull);
     assert_non_null(self->pub);
     *state = self;

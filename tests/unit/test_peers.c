@@ -85,7 +85,7 @@ static bool town_open(struct town *self, const char *addresses, struct leat_erro
 static void town_bind(struct town *self, int i, const char *address)
 {
     struct leat_error err = {.text = ""};
-    self->inbox[i] = leat_socket_inbox(self->zmq, address, "stages.inbox", 1000, &err);
+    self->inbox[i] = leat_socket_inbox(self->zmq, NULL, address, "stages.inbox", 1000, &err);
     assert_string_equal(err.text, "");
 }
 
@@ -189,8 +189,8 @@ static void a_lost_instance_is_met_again(void **state)
     leat_socket_close(&self->inbox[0], 0);
     rig_await(town_connected(self) == 0);
     assert_false(town_send(self, "lost"));
-    rig_await((self->inbox[0] =
-                   leat_socket_inbox(self->zmq, "tcp://127.0.1.1:15646", "s", 1000, NULL)) != NULL);
+    rig_await((self->inbox[0] = leat_socket_inbox(self->zmq, NULL, "tcp://127.0.1.1:15646", "s",
+                                                  1000, NULL)) != NULL);
     rig_await(town_connected(self) == 1);
     rig_await(town_send(self, "back"));
     rig_await(town_hears(self, 0, "back"));
@@ -208,8 +208,8 @@ static void a_foreign_socket_is_got_over(void **state)
                          "stage=\"test\",peer=\"stages\"", "");
     rig_await(town_connected(self) == 0 && leat_metric_get(resets) > 0);
     leat_socket_close(&foreign, 0);
-    rig_await((self->inbox[0] =
-                   leat_socket_inbox(self->zmq, "tcp://127.0.1.1:15647", "s", 1000, NULL)) != NULL);
+    rig_await((self->inbox[0] = leat_socket_inbox(self->zmq, NULL, "tcp://127.0.1.1:15647", "s",
+                                                  1000, NULL)) != NULL);
     rig_await(town_connected(self) == 1);
     rig_await(town_send(self, "at last"));
     rig_await(town_hears(self, 0, "at last"));

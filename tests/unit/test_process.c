@@ -201,7 +201,7 @@ static void a_taken_inbox_is_told(void **state)
 {
     struct run *self = *state;
     void *zmq = zmq_ctx_new();
-    void *squatter = leat_socket_inbox(zmq, "tcp://127.0.0.1:15651", "x", 1000, NULL);
+    void *squatter = leat_socket_inbox(zmq, NULL, "tcp://127.0.0.1:15651", "x", 1000, NULL);
     assert_non_null(squatter);
     run_start(self, "mill", OPTIONS("--set", INBOX, "--set", STORE));
     assert_int_equal(run_status(self), LEAT_EXIT_FAILED);
@@ -237,7 +237,7 @@ static void a_taken_http_address_fails_only_when_asked_for(void **state)
 static void occupy(void)
 {
     const char *hang = "hang";
-    void *zmq = zmq_ctx_new(), *push = leat_socket_output(zmq, NULL);
+    void *zmq = zmq_ctx_new(), *push = leat_socket_output(zmq, NULL, NULL);
     msgpack_sbuffer frame = rig_frame("mill", "grain", 1, &hang, 1);
     zmq_connect(push, "tcp://127.0.0.1:15651");
     rig_await(zmq_send(push, frame.data, frame.size, ZMQ_DONTWAIT) >= 0);

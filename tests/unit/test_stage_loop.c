@@ -46,7 +46,7 @@ static int site_setup(void **state)
         .program = &mill_program,
         .reasons = &self->reasons,
     };
-    self->in = leat_socket_output(self->zmq, NULL);
+    self->in = leat_socket_output(self->zmq, NULL, NULL);
     leat_log_set_level(LEAT_ERR + 1);
     assert_true(
         leat_settings_assign(self->host.settings, "log.level=error", LEAT_FROM_PROGRAM, NULL));
@@ -62,7 +62,7 @@ static void site_set(struct site *self, const char *assignment)
 static void site_next(struct site *self, const char *address)
 {
     struct leat_error err = {.text = ""};
-    self->out = leat_socket_inbox(self->zmq, address, "store.inbox", 1 << 20, &err);
+    self->out = leat_socket_inbox(self->zmq, NULL, address, "store.inbox", 1 << 20, &err);
     assert_string_equal(err.text, "");
 }
 
@@ -365,7 +365,7 @@ static void acks_are_published_and_repeated(void **state)
     leat_settings_destroy(&self->host.settings);
     self->host.settings = leat_settings_new(store_tables);
     site_start(self);
-    void *side = leat_socket_output(self->zmq, NULL);
+    void *side = leat_socket_output(self->zmq, NULL, NULL);
     zmq_connect(side, "inproc://mill.side");
     rig_await(zmq_send(side, "aside", 5, ZMQ_DONTWAIT) >= 0);
 
@@ -373,7 +373,7 @@ static void acks_are_published_and_repeated(void **state)
     rig_await(site_try_send(self, "store", "grain", 41, rye, 2));
     rig_await(site_metric(self, "leat_stage_batches_in_total", "stage=\"store\"") == 1);
     /* Who comes late hears it all the same. */
-    void *late = leat_socket_subscriber(self->zmq, topic, NULL);
+    void *late = leat_socket_subscriber(self->zmq, NULL, topic, NULL);
     zmq_connect(late, "inproc://acks");
     hear_frame(late, &heard);
     assert_int_equal(heard.last.seq, 41);

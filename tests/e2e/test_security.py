@@ -1,0 +1,191 @@
+"""Keys keep out who has none, and let in, without a restart, who is let in. Without keys nothing
+but this machine is reached."""
+
+import shutil
+import socket
+import time
+
+import msgpack
+import pytest
+import zmq
+import zmq.auth
+
+import harness
+from harness import PATIENCE, leat, send, texts_file, until
+
+
+@pytest.fixture
+def keys(folder):
+    leat("keys", "--dir", folder / "keys", check=True)
+    return folder / "keys"
+
+
+def with_keys(keys):
+    return ("--set", f"security.keys={keys}")
+
+
+def refused(endpoint, path, *options):
+    """What `leat send` complains of; it must not take long over it."""
+    begun = time.monotonic()
+    done = leat("send", "--to", endpoint, "--timeout", 1 * PATIENCE, *options, path)
+    assert done.returncode == 1, done.stdout
+    assert time.monotonic() - begun < 5 * PATIENCE
+    return done.stderr
+
+
+def test_keys_are_made_once_and_only_for_their_owner(folder, keys):
+    again = leat("keys", "--dir", keys)
+    assert again.returncode == 1 and "--force" in again.stderr
+    before = (keys / "server.key").read_bytes()
+    assert leat("keys", "--dir", keys, "--keep").returncode == 0
+    assert (keys / "server.key").read_bytes() == before
+    leat("keys", "client", "hub", "--dir", keys, check=True)
+    assert leat("keys", "client", "hub", "--dir", keys).returncode == 1
+    assert leat("keys", "client", "../hub", "--dir", keys).returncode == 2
+    assert leat("keys", "client", "x", "--dir", folder / "none").returncode == 1
+    secret = list(keys.rglob("*.key"))
+    assert len(secret) == 4
+    for path in secret:
+        assert path.stat().st_mode & 0o777 == 0o600
+    for path in keys.rglob("*.pub"):
+        assert "secret" not in path.read_text()
+    leat("keys", "--dir", keys, "--force", check=True)
+    assert (keys / "server.key").read_bytes() != before
+
+
+def test_separate_processes_work_with_keys_and_keep_others_out(make_cluster, folder, keys):
+    cluster = make_cluster(classify=2, settings={"security.keys": keys})
+    path = texts_file(folder / "texts.ndjson", range(500))
+    told = send(cluster.endpoint, path, options=("--keys", keys))
+    assert told["committed"] == 500
+    assert cluster.query("SELECT count(*) FROM texts") == [(500,)]
+    hello = [line for line in cluster["ingest"].log().splitlines() if "event=client_hello" in line]
+    assert hello and "name=client" in hello[0]
+
+    # A client's key opens the front door and nothing behind it.
+    server, _ = zmq.auth.load_certificate(keys / "server.pub")
+    inbox = f"tcp://127.0.0.1:{cluster.ports['persist'][0][0]}"
+    acks = f"tcp://127.0.0.1:{cluster.ports['persist'][0][1]}"
+    context = zmq.Context()
+    for address, kind in ((inbox, zmq.PUSH), (acks, zmq.SUB)):
+        for pair in (None, zmq.auth.load_certificate(keys / "client.key")):
+            assert not connects(context, kind, address, server, pair)
+        assert connects(context, kind, address, server,
+                        zmq.auth.load_certificate(keys / "service.key"))
+    context.destroy(0)
+
+
+def connects(context, kind, address, server, pair):
+    link = context.socket(kind)
+    if pair:
+        link.curve_publickey, link.curve_secretkey = pair
+        link.curve_serverkey = server
+    monitor = link.get_monitor_socket(
+        zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+        | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
+    link.connect(address)
+    try:
+        assert monitor.poll(10000 * PATIENCE), "neither in nor out"
+        number = monitor.recv_multipart()[0][:2]
+        return int.from_bytes(number, "little") == zmq.EVENT_HANDSHAKE_SUCCEEDED
+    finally:
+        link.disable_monitor()
+        link.close(0)
+
+
+def test_who_has_the_wrong_keys_is_told_so_in_time(make_embedded, folder, keys):
+    embedded = make_embedded(*with_keys(keys))
+    path = texts_file(folder / "texts.ndjson", range(3))
+    assert send(embedded.endpoint, path, options=("--keys", keys))["committed"] == 3
+
+    assert "it talks with keys only" in refused(embedded.endpoint, path)
+
+    leat("keys", "--dir", folder / "others", check=True)
+    assert "another key than the server's" in refused(
+        embedded.endpoint, path, "--keys", folder / "others")
+
+    shutil.copy(keys / "server.pub", folder / "others")
+    assert "not among those that may connect" in refused(
+        embedded.endpoint, path, "--keys", folder / "others")
+
+    (folder / "others" / "client.key").chmod(0o644)
+    assert "chmod 600" in refused(embedded.endpoint, path, "--keys", folder / "others")
+    assert embedded.query("SELECT count(*) FROM texts") == [(3,)]
+
+
+def test_keys_without_services_that_have_some_are_told(embedded, folder, keys):
+    path = texts_file(folder / "texts.ndjson", range(3))
+    assert "it talks without" in refused(embedded.endpoint, path, "--keys", keys)
+
+
+def test_a_key_that_is_put_in_counts_and_one_taken_out_does_not(make_embedded, folder, keys):
+    embedded = make_embedded(*with_keys(keys))
+    path = texts_file(folder / "texts.ndjson", range(3))
+    out = folder / "hub"
+    leat("keys", "client", "hub", "--dir", keys, "--out", out, check=True)
+    assert send(embedded.endpoint, path, options=("--keys", out))["committed"] == 3
+    (keys / "clients" / "hub.pub").unlink()
+    assert "not among those" in refused(embedded.endpoint, path, "--keys", out)
+    # What is no key in the folder harms nobody.
+    (keys / "clients" / "note").write_bytes(bytes(range(256)) * 100)
+    assert send(embedded.endpoint, path, options=("--keys", keys))["committed"] == 3
+
+
+def test_a_client_that_waits_is_in_as_soon_as_its_key_is(make_embedded, folder, keys):
+    embedded = make_embedded(*with_keys(keys))
+    out = folder / "hub"
+    leat("keys", "client", "hub", "--dir", keys, "--out", out, check=True)
+    card = keys / "clients" / "hub.pub"
+    text = card.read_text()
+    card.unlink()
+    sender = harness.send_in_background(
+        embedded.endpoint, texts_file(folder / "t.ndjson", range(3)), options=("--keys", out))
+    # libzmq gives up for good after a refusal; the client must not.
+    until("the key was refused",
+          lambda: embedded.program.metric("leat_ingest_connections_refused_total"))
+    assert "its key is not in the folder" in embedded.program.log()
+    card.write_text(text)
+    assert harness.finish(sender)["committed"] == 3
+
+
+def test_one_way_records_need_a_key_too(make_embedded, folder, keys):
+    embedded = make_embedded(*with_keys(keys))
+    frame = msgpack.packb({"v": 1, "kind": "text",
+                           "records": [{"id": "one", "text": "what a good day"}]})
+    server, _ = zmq.auth.load_certificate(keys / "server.pub")
+    context = zmq.Context()
+    assert not connects(context, zmq.PUSH, embedded.oneway, server, None)
+    link = context.socket(zmq.PUSH)
+    link.curve_publickey, link.curve_secretkey = zmq.auth.load_certificate(keys / "client.key")
+    link.curve_serverkey = server
+    link.connect(embedded.oneway)
+    link.send(frame)
+    until("it is stored", lambda: embedded.query("SELECT count(*) FROM texts") == [(1,)])
+    context.destroy(0)
+
+
+def test_random_bytes_at_an_encrypted_door_harm_nobody(make_embedded, folder, keys):
+    embedded = make_embedded(*with_keys(keys))
+    host, port = embedded.endpoint.removeprefix("tcp://").split(":")
+    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00CURVE".ljust(53, b"\0") + b"\0" * 31
+    for bytes_ in (b"", b"GET / HTTP/1.1\r\n\r\n", greeting, greeting + b"\x04\xc8\x05HELLO" + b"x" * 194,
+                   greeting + b"\x04\xff\x05HELLO", greeting[:64] + b"\x06" + b"\xff" * 8):
+        with socket.create_connection((host, int(port)), 5) as link:
+            link.sendall(bytes_)
+    path = texts_file(folder / "texts.ndjson", range(3))
+    assert send(embedded.endpoint, path, options=("--keys", keys))["committed"] == 3
+
+
+def test_nothing_but_this_machine_is_reached_without_keys(folder, make_embedded):
+    for words in (("--listen", "tcp://*:15550"), ("--oneway", "tcp://0.0.0.0:15551")):
+        done = leat("run", "--data", folder / "d", "--set", "run.http=", *words)
+        assert done.returncode == 1
+        assert "security.insecure" in done.stderr and "leat keys" in done.stderr
+    port = harness.free_port()
+    make_embedded("--set", "security.insecure=yes", "--set", f"ingest.listen=tcp://*:{port}",
+                  "--set", "ingest.oneway=")
+
+
+def test_keys_that_are_missing_are_told_at_start(folder):
+    done = leat("run", "--data", folder / "d", "--set", f"security.keys={folder}/none")
+    assert done.returncode == 1 and "security.keys" in done.stderr and "server.key" in done.stderr
