@@ -37,7 +37,7 @@ static const struct manual_section plot_sections[] = {
     {"Exit status", "  0  drawn\n"
                     "  1  not: no such rows or columns, the store cannot be read, no gnuplot\n"
                     "  2  the command line is wrong"},
-    {"Examples", "  leat plot EURUSD --metric prediction_w60 --from 2026-01-01 --to 2026-02-01\n"
+    {"Examples", "  leat plot EURUSD --metric r2_w60 --from 2026-01-01 --to 2026-02-01\n"
                  "  leat plot EURUSD --domain bqx --metric r2_agg --output quality.png"},
     {NULL, NULL},
 };

@@ -130,7 +130,7 @@ static const struct manual_section send_sections[] = {
                  "  leat send --columns text,labels,id train.tsv\n"
                  "  tail -F app.log.json | leat send --format ndjson --field text=message -\n"
                  "  leat send --json --quiet posts.ndjson | jq .rate\n"
-                 "  leat send --kind series --time Date --value close EURUSD.csv.gz GBPUSD.csv.gz\n"
+                 "  leat send --kind series --time Date --value close EURUSD.csv.gz\n"
                  "  leat send --kind series --from-postgres postgresql://me@db/rates \\\n"
                  "      --query 'SELECT pair, ts, close FROM bars'"},
     {NULL, NULL},

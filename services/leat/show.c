@@ -44,7 +44,7 @@ static const struct manual_section show_sections[] = {
 
 const struct manual show_manual = {
     .name = "show",
-    .summary = "show a text, or a row of a series, with all that was found in it",
+    .summary = "show a text, or a row of a series, with what was found in it",
     .synopsis = "[--json] [--data DIR | --store URL] [--config FILE] [--set NAME=VALUE]... ID...\n"
                 "--at TIME [--json] [--data DIR | --store URL] [--config FILE] [--set "
                 "NAME=VALUE]... SERIES...",

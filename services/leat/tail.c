@@ -31,7 +31,7 @@ static const struct manual_section tail_sections[] = {
      "\n"
      "  leat tail EURUSD >EURUSD.csv\n"
      "  cat later.csv >>EURUSD.csv\n"
-     "  leat send --kind series --base 1.07356 --after 2026-01-30T22:00Z EURUSD.csv\n"
+     "  leat send --kind series --base 1.07 --after 2026-01-30T22:00 EURUSD.csv\n"
      "\n"
      "The base and the last row's time are printed on the terminal. A program with the client "
      "library gives the rows to leat_series_back."},

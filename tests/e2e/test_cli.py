@@ -153,7 +153,7 @@ def test_run_says_plainly_why_it_cannot(folder, embedded):
 def test_run_makes_its_folder_and_says_where_it_is(folder, make_embedded):
     running = make_embedded()
     assert (running.data / "leat.db").exists() and (running.data / "journal").is_dir()
-    assert f"clients at {running.endpoint}" in running.program.log()
+    harness.until("it says so", lambda: f"clients at {running.endpoint}" in running.program.log())
     assert running.program.stop() == 0
 
 
