@@ -1,8 +1,6 @@
 #include "services/classify/classify.h"
 
-#include "services/classify/linear.h"
-#include "services/classify/shipped.h"
-#include "services/classify/topics.h"
+#include "services/classify/finder.h"
 #include "services/classify/weights.h"
 #include "services/flows/fill.h"
 #include "services/flows/text/record.h"
@@ -11,57 +9,56 @@
 #include "services/runtime/log.h"
 #include "services/tables.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <limits.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
-/* The order of the reporting set is the same for a model's card and for what is stored. */
-_Static_assert((int)EMOTION_COUNT == (int)TEXT_EMOTIONS, "one reporting set");
-_Static_assert((int)CARD_LABELS_MOST <= (int)TEXT_MAX_LABELS, "room for every label of a card");
-_Static_assert((int)TEXT_MAX_TOPICS <= (int)TOPICS_MOST, "topics fit");
-
-/* Which text of a batch has been classified already, by its cache key. */
+/* Which text of a batch has been met already, by its cache key. */
 struct seen {
     uint8_t key[LEAT_CACHE_KEY_SIZE];
     uint32_t item; /* index + 1; 0: free */
 };
 
+/* Where an item's result comes from. */
+enum source {
+    FROM_NOWHERE, /* the item has an error */
+    FROM_CACHE,
+    FROM_MODEL,
+    FROM_EQUAL, /* an equal text before it in the batch */
+};
+
+/* An item of the batch in hand. */
+struct work {
+    enum source source;
+    uint32_t equal; /* FROM_EQUAL: the item that is computed for both */
+    struct text_record record;
+    uint8_t key[LEAT_CACHE_KEY_SIZE];
+    double sentiment, emotion; /* scores, for the weights; FROM_EQUAL: see there */
+};
+
 struct classify {
     struct leat_stage_context *ctx;
-    struct linear *model;
-    struct linear_scratch *scratch;
-    struct topics *topics;
-    struct topics_scratch *topics_scratch;
+    struct finder *finder;
     struct weights_options weights;
-    double lower, upper;
-    char model_name[2 * CARD_NAME_BYTES];
     uint8_t fingerprint[16];
     struct seen *seen;
     size_t seen_size; /* a power of two, at least twice the largest batch so far */
+    struct work *work;
+    struct leat_span *texts; /* those to be computed, and */
+    uint32_t *items;         /* whose they are */
+    size_t n_texts;
+    size_t room;              /* items that work, texts and items have room for */
+    struct leat_batch *batch; /* in hand */
     struct leat_fill fill;
     msgpack_sbuffer buffer;
     int64_t announce_us, announced_at;
+    int64_t idle_since;
     struct tally {
         int64_t computed, repeated, cached, failed, truncated;
-    } now; /* of the batch in hand */
+    } now;                      /* of the batch in hand */
+    struct model_stats counted; /* what the metrics have of the finder's */
     struct leat_metric *computed, *repeated, *cached, *failed, *truncated;
+    struct leat_metric *tokens, *rows, *token_room, *computing, *waiting;
 };
-
-static void read_topics_options(const struct leat_settings *settings, struct topics_options *out)
-{
-    topics_options_init(out);
-    out->whole_value = leat_settings_real(settings, "topics.whole_value");
-    out->partial_value = leat_settings_real(settings, "topics.partial_value");
-    out->boost_above = leat_settings_real(settings, "topics.boost_above");
-    out->boost_divisor = leat_settings_real(settings, "topics.boost_divisor");
-    out->keep_from = leat_settings_real(settings, "topics.keep_from");
-    out->most = (size_t)leat_settings_int(settings, "topics.most");
-}
 
 static bool read_weights_options(const struct leat_settings *settings, struct weights_options *out,
                                  struct leat_error *err)
@@ -80,79 +77,6 @@ static bool read_weights_options(const struct leat_settings *settings, struct we
     return weights_options_check(out, err) || leat_fail_in(err, "settings weights.*");
 }
 
-/* The model file that the settings name, and the card beside it. */
-static bool model_paths(const struct leat_settings *settings, char model[PATH_MAX],
-                        char card[PATH_MAX], struct leat_error *err)
-{
-    const char *given = leat_settings_str(settings, "classify.model");
-    if (*given == 0) {
-        if (!shipped_path("default.model", model, PATH_MAX, err))
-            return false;
-    } else if (snprintf(model, PATH_MAX, "%s", given) >= PATH_MAX) {
-        return leat_fail(err, "setting classify.model: the path is too long");
-    }
-    const char *slash = strrchr(model, '/');
-    const char *dot = strrchr(slash ? slash : model, '.');
-    int stem = dot ? (int)(dot - model) : (int)strlen(model);
-    if (snprintf(card, PATH_MAX, "%.*s.json", stem, model) >= PATH_MAX)
-        return leat_fail(err, "setting classify.model: the path is too long");
-    return true;
-}
-
-static bool open_model(struct classify *self, const struct leat_settings *settings,
-                       struct leat_error *err)
-{
-    char model[PATH_MAX], card[PATH_MAX];
-    if (!model_paths(settings, model, card, err))
-        return false;
-    self->model = linear_open(model, card, err);
-    if (!self->model || !(self->scratch = linear_scratch_open(self->model, err)))
-        return false;
-    const struct card *read = linear_card(self->model);
-    snprintf(self->model_name, sizeof self->model_name, "%s %s", read->name, read->version);
-    return true;
-}
-
-static bool open_topics(struct classify *self, const struct leat_settings *settings,
-                        struct leat_error *err)
-{
-    char path[PATH_MAX];
-    const char *given = leat_settings_str(settings, "classify.topics");
-    if (*given == 0 && !shipped_path("topics.json", path, sizeof path, err))
-        return false;
-    struct topics_options options;
-    read_topics_options(settings, &options);
-    self->topics = topics_open(*given ? given : path, &options, err);
-    if (!self->topics)
-        return false;
-    self->topics_scratch = topics_scratch_open(self->topics);
-    return self->topics_scratch || leat_fail(err, "out of memory");
-}
-
-/* Ensures: equal fingerprints give equal results for equal texts. Everything that a result depends
- * on besides the text goes in: model and card, topic file, settings, and the form it is packed in.
- * Weights do not: they are never cached. */
-static void make_fingerprint(struct classify *self, const struct leat_settings *settings)
-{
-    static const char *const names[] = {
-        "classify.sentiment_lower", "classify.sentiment_upper",
-        "topics.whole_value",       "topics.partial_value",
-        "topics.boost_above",       "topics.boost_divisor",
-        "topics.keep_from",         "topics.most",
-    };
-    struct linear_hash model = linear_content_hash(self->model);
-    char text[1024];
-    int n = snprintf(text, sizeof text, "text %d %016" PRIx64 "%016" PRIx64 " %016" PRIx64,
-                     TEXT_RESULT_VERSION, model.high, model.low, topics_hash(self->topics));
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        n += snprintf(text + n, sizeof text - (size_t)n, " %.17g",
-                      strcmp(names[i], "topics.most") == 0
-                          ? (double)leat_settings_int(settings, names[i])
-                          : leat_settings_real(settings, names[i]));
-    XXH128_canonicalFromHash((XXH128_canonical_t *)self->fingerprint,
-                             XXH3_128bits(text, (size_t)n));
-}
-
 static void announce(struct classify *self)
 {
     msgpack_sbuffer_clear(&self->buffer);
@@ -162,11 +86,36 @@ static void announce(struct classify *self)
     self->announced_at = leat_monotonic_us();
 }
 
-static struct leat_metric *counter(struct leat_stage_context *ctx, const char *labels)
+static struct leat_metric *counter(struct leat_stage_context *ctx, const char *name,
+                                   const char *labels, const char *help)
 {
-    return leat_metrics_add(leat_stage_metrics(ctx), LEAT_COUNTER, LEAT_UNIT_COUNT,
-                            "leat_classify_texts_total", labels,
-                            "Texts by where their result came from.");
+    return leat_metrics_add(leat_stage_metrics(ctx), LEAT_COUNTER, LEAT_UNIT_COUNT, name, labels,
+                            help);
+}
+
+static void open_metrics(struct classify *self)
+{
+    static const char texts[] = "leat_classify_texts_total";
+    static const char texts_help[] = "Texts by where their result came from.";
+    static const char seconds[] = "leat_classify_seconds_total";
+    static const char seconds_help[] = "Time by what classify was doing.";
+    struct leat_stage_context *ctx = self->ctx;
+    struct leat_metrics *metrics = leat_stage_metrics(ctx);
+    self->computed = counter(ctx, texts, "source=\"model\"", texts_help);
+    self->repeated = counter(ctx, texts, "source=\"same_batch\"", texts_help);
+    self->cached = counter(ctx, texts, "source=\"cache\"", texts_help);
+    self->failed = counter(ctx, texts, "source=\"none\"", texts_help);
+    self->truncated =
+        counter(ctx, "leat_classify_truncated_total", "", "Texts longer than the model reads.");
+    self->tokens = counter(ctx, "leat_classify_tokens_total", "", "Tokens that encoders read.");
+    self->rows = counter(ctx, "leat_classify_rows_total", "",
+                         "Rows that encoders computed: tokens, and padding.");
+    self->token_room = counter(ctx, "leat_classify_token_room_total", "",
+                               "Tokens that there was room for in what encoders computed at once.");
+    self->computing = leat_metrics_add(metrics, LEAT_COUNTER, LEAT_UNIT_US, seconds,
+                                       "doing=\"computing\"", seconds_help);
+    self->waiting = leat_metrics_add(metrics, LEAT_COUNTER, LEAT_UNIT_US, seconds,
+                                     "doing=\"waiting\"", seconds_help);
 }
 
 static void classify_close(void **self_)
@@ -174,13 +123,13 @@ static void classify_close(void **self_)
     struct classify *self = *self_;
     if (!self)
         return;
-    linear_scratch_close(&self->scratch);
-    linear_close(&self->model);
-    topics_scratch_close(&self->topics_scratch);
-    topics_close(&self->topics);
+    finder_close(&self->finder);
     leat_fill_destroy(&self->fill);
     msgpack_sbuffer_destroy(&self->buffer);
     free(self->seen);
+    free(self->work);
+    free(self->texts);
+    free(self->items);
     free(self);
     *self_ = NULL;
 }
@@ -195,90 +144,21 @@ static bool classify_open(void **self_, struct leat_stage_context *ctx, struct l
     self->ctx = ctx;
     leat_fill_init(&self->fill);
     msgpack_sbuffer_init(&self->buffer);
-    self->lower = leat_settings_real(settings, "classify.sentiment_lower");
-    self->upper = leat_settings_real(settings, "classify.sentiment_upper");
     self->announce_us = leat_settings_int(settings, "classify.announce") * 1000;
-    bool ok = self->lower < self->upper ||
-              leat_fail(err, "classify.sentiment_lower must be below classify.sentiment_upper");
-    if (!ok || !read_weights_options(settings, &self->weights, err) ||
-        !open_model(self, settings, err) || !open_topics(self, settings, err)) {
+    if (!read_weights_options(settings, &self->weights, err) ||
+        !(self->finder = finder_open(settings, err))) {
         classify_close(self_);
         return false;
     }
-    make_fingerprint(self, settings);
-    self->computed = counter(ctx, "source=\"model\"");
-    self->repeated = counter(ctx, "source=\"same_batch\"");
-    self->cached = counter(ctx, "source=\"cache\"");
-    self->failed = counter(ctx, "source=\"none\"");
-    self->truncated =
-        leat_metrics_add(leat_stage_metrics(ctx), LEAT_COUNTER, LEAT_UNIT_COUNT,
-                         "leat_classify_truncated_total", "", "Texts longer than the model reads.");
-    leat_log(LEAT_INFO, "classify", "model_opened", LEAT_S("model", self->model_name),
-             LEAT_I("labels", linear_card(self->model)->label_count),
-             LEAT_I("topics", topics_count(self->topics)));
+    finder_fingerprint(self->finder, self->fingerprint);
+    open_metrics(self);
+    leat_log(LEAT_INFO, "classify", "model_opened",
+             LEAT_S("model", finder_model_name(self->finder)),
+             LEAT_I("labels", finder_labels(self->finder)),
+             LEAT_I("topics", finder_topics(self->finder)));
     announce(self);
+    self->idle_since = leat_monotonic_us();
     return true;
-}
-
-static struct leat_span of_string(const char *text)
-{
-    return (struct leat_span){(const uint8_t *)text, strlen(text)};
-}
-
-static void find_emotions(const struct classify *self, const struct linear_scores *scores,
-                          struct text_result *out)
-{
-    const struct card *card = linear_card(self->model);
-    const float *thresholds = linear_thresholds(self->model);
-    struct emotion_found found[CARD_LABELS_MOST];
-    out->n_emotions = emotion_list(scores->label, thresholds, card->label_count, found);
-    for (size_t i = 0; i < out->n_emotions; i++) {
-        out->emotions[i].label = of_string(card->labels[found[i].label].name);
-        out->emotions[i].probability = found[i].probability;
-    }
-    emotion_distribution(scores->label, thresholds, linear_emotions(self->model), card->label_count,
-                         out->distribution);
-    enum emotion best = emotion_label(out->distribution);
-    out->emotion_label = of_string(emotion_name(best));
-    out->emotion_score = out->distribution[best] / (double)EMOTION_WHOLE;
-}
-
-static void find_topics(struct classify *self, struct leat_span text, struct text_result *out)
-{
-    struct topics_match matches[TOPICS_MOST];
-    out->n_topics = topics_score(self->topics, self->topics_scratch, (const char *)text.data,
-                                 text.size, NULL, matches);
-    for (size_t i = 0; i < out->n_topics; i++)
-        out->topics[i] = (struct text_topic){
-            .topic = of_string(matches[i].key),
-            .confidence = matches[i].confidence,
-            .keyword_score = matches[i].keyword_score,
-            .embedding_score = NAN, /* no embedding model */
-        };
-}
-
-/* Everything about one text that may be cached. */
-static void compute(struct classify *self, struct leat_span text, struct text_result *out)
-{
-    struct linear_scores scores;
-    linear_score(self->model, self->scratch, (const char *)text.data, text.size, &scores);
-    out->model = of_string(self->model_name);
-    out->sentiment_score = sentiment_score((double)scores.sentiment[SENTIMENT_POSITIVE],
-                                           (double)scores.sentiment[SENTIMENT_NEGATIVE]);
-    out->sentiment_label =
-        of_string(sentiment_name(sentiment_label(out->sentiment_score, self->lower, self->upper)));
-    find_emotions(self, &scores, out);
-    find_topics(self, text, out);
-    out->truncated = scores.truncated;
-    self->now.truncated += scores.truncated;
-}
-
-static void set_result(struct classify *self, struct leat_batch *batch, struct leat_item *item,
-                       const struct text_result *result)
-{
-    msgpack_sbuffer_clear(&self->buffer);
-    text_result_pack(result, &self->buffer);
-    item->result = leat_batch_keep(batch, self->buffer.data, self->buffer.size);
 }
 
 static void set_weights(struct classify *self, struct leat_batch *batch, struct leat_item *item,
@@ -296,20 +176,35 @@ static void set_weights(struct classify *self, struct leat_batch *batch, struct 
     item->derived = leat_batch_keep(batch, self->buffer.data, self->buffer.size);
 }
 
-/* An empty table with room for every item of a batch. */
-static bool seen_reset(struct classify *self, uint32_t items)
+/* The array with room for `n` items; as it was, and *good false, when memory is out. */
+static void *grown(void *array, size_t n, size_t size, bool *good)
 {
+    void *larger = realloc(array, n * size);
+    if (!larger)
+        *good = false;
+    return larger ? larger : array;
+}
+
+/* Room for every item of a batch; nothing seen yet. */
+static bool make_room(struct classify *self, uint32_t items)
+{
+    bool good = true;
     size_t size = self->seen_size ? self->seen_size : 1024;
     while (size < 2 * (size_t)items)
         size *= 2;
-    if (size != self->seen_size) {
-        struct seen *grown = realloc(self->seen, size * sizeof *grown);
-        if (!grown)
-            return false;
-        self->seen = grown;
-        self->seen_size = size;
+    if (size != self->seen_size)
+        self->seen = grown(self->seen, size, sizeof *self->seen, &good);
+    if (items > self->room) {
+        self->work = grown(self->work, items, sizeof *self->work, &good);
+        self->texts = grown(self->texts, items, sizeof *self->texts, &good);
+        self->items = grown(self->items, items, sizeof *self->items, &good);
     }
+    if (!good)
+        return false;
+    self->seen_size = size;
+    self->room = items > self->room ? items : self->room;
     memset(self->seen, 0, self->seen_size * sizeof *self->seen);
+    self->n_texts = 0;
     return true;
 }
 
@@ -327,42 +222,68 @@ static struct seen *seen_find(struct classify *self, const uint8_t key[LEAT_CACH
     }
 }
 
-/* One text: its result from the cache, from an equal text of the batch, or from the model. */
-static bool classify_item(struct classify *self, struct leat_batch *batch, uint32_t index,
-                          struct leat_error *err)
+/* Reads an item and says where its result is to come from. */
+static bool look_at(struct classify *self, uint32_t index, struct leat_error *err)
 {
     static const struct leat_flow_limits limits = {.text_max_bytes = SIZE_MAX};
-    struct leat_item *item = &batch->items[index];
+    struct leat_item *item = &self->batch->items[index];
+    struct work *work = &self->work[index];
     msgpack_object object;
-    struct text_record record;
     struct leat_why why;
-    if (!leat_wire_unpack(item->record, batch->zone, &object, err))
+    if (!leat_wire_unpack(item->record, self->batch->zone, &object, err))
         return false;
-    if (!text_record_read(&object, &limits, &record, &why))
+    if (!text_record_read(&object, &limits, &work->record, &why))
         return leat_fail(err, "%s: %s", why.code, why.message);
 
     struct text_result result;
-    if (item->result.size > 0 && text_result_read(item->result, batch->zone, &result, NULL)) {
+    if (item->result.size > 0 && text_result_read(item->result, self->batch->zone, &result, NULL)) {
+        work->source = FROM_CACHE;
+        work->sentiment = result.sentiment_score;
+        work->emotion = result.emotion_score;
         self->now.cached++;
-    } else {
-        uint8_t key[LEAT_CACHE_KEY_SIZE];
-        text_cache_key(self->fingerprint, record.text, key);
-        struct seen *seen = seen_find(self, key);
-        if (seen->item > 0) {
-            item->result = batch->items[seen->item - 1].result;
-            if (!text_result_read(item->result, batch->zone, &result, err))
-                return false;
-            self->now.repeated++;
-        } else {
-            compute(self, record.text, &result);
-            set_result(self, batch, item, &result);
-            leat_fill_add(&self->fill, key, item->result);
-            seen->item = index + 1;
-            self->now.computed++;
-        }
+        return true;
     }
-    set_weights(self, batch, item, &record, result.sentiment_score, result.emotion_score);
+    text_cache_key(self->fingerprint, work->record.text, work->key);
+    struct seen *seen = seen_find(self, work->key);
+    if (seen->item > 0) {
+        work->source = FROM_EQUAL;
+        work->equal = seen->item - 1;
+        self->now.repeated++;
+        return true;
+    }
+    seen->item = index + 1;
+    work->source = FROM_MODEL;
+    self->texts[self->n_texts] = work->record.text;
+    self->items[self->n_texts++] = index;
     return true;
+}
+
+static void take_result(void *self_, size_t text, const struct text_result *result)
+{
+    struct classify *self = self_;
+    uint32_t index = self->items[text];
+    struct work *work = &self->work[index];
+    struct leat_item *item = &self->batch->items[index];
+    msgpack_sbuffer_clear(&self->buffer);
+    text_result_pack(result, &self->buffer);
+    item->result = leat_batch_keep(self->batch, self->buffer.data, self->buffer.size);
+    leat_fill_add(&self->fill, work->key, item->result);
+    work->sentiment = result->sentiment_score;
+    work->emotion = result->emotion_score;
+    self->now.computed++;
+    self->now.truncated += result->truncated;
+}
+
+/* Results of equal texts, and the weights of all. */
+static void finish(struct classify *self, uint32_t index)
+{
+    const struct work *work = &self->work[index], *computed = work;
+    struct leat_item *item = &self->batch->items[index];
+    if (work->source == FROM_EQUAL) {
+        computed = &self->work[work->equal];
+        item->result = self->batch->items[work->equal].result;
+    }
+    set_weights(self, self->batch, item, &work->record, computed->sentiment, computed->emotion);
 }
 
 static void count(struct classify *self)
@@ -373,28 +294,53 @@ static void count(struct classify *self)
     leat_metric_inc(self->failed, self->now.failed);
     leat_metric_inc(self->truncated, self->now.truncated);
     self->now = (struct tally){0};
+    struct model_stats stats = finder_stats(self->finder);
+    leat_metric_inc(self->tokens, (int64_t)(stats.tokens - self->counted.tokens));
+    leat_metric_inc(self->rows, (int64_t)(stats.rows - self->counted.rows));
+    leat_metric_inc(self->token_room, (int64_t)(stats.room - self->counted.room));
+    self->counted = stats;
+}
+
+/* Everything in the batch that has no error and no result yet. */
+static bool work_through(struct classify *self, struct leat_error *err)
+{
+    struct leat_batch *batch = self->batch;
+    if (!make_room(self, batch->head.count))
+        return leat_fail(err, "out of memory");
+    for (uint32_t i = 0; i < batch->head.count; i++) {
+        struct leat_error wrong;
+        self->work[i].source = FROM_NOWHERE;
+        if (batch->items[i].error.size > 0 || look_at(self, i, &wrong))
+            continue;
+        leat_batch_fail(batch, i, "classify", "record_malformed", "%s", wrong.text);
+        self->now.failed++;
+    }
+    if (!finder_run(self->finder, self->texts, self->n_texts, take_result, self, err))
+        return false;
+    for (uint32_t i = 0; i < batch->head.count; i++)
+        if (self->work[i].source != FROM_NOWHERE)
+            finish(self, i);
+    return true;
 }
 
 static enum leat_verdict classify_batch(void *self_, struct leat_batch *batch)
 {
     struct classify *self = self_;
-    if (!seen_reset(self, batch->head.count)) {
-        leat_log(LEAT_ERR, "classify", "out_of_memory", LEAT_I("records", batch->head.count));
-        return LEAT_DROP;
-    }
-    for (uint32_t i = 0; i < batch->head.count; i++) {
-        struct leat_error err;
-        if (batch->items[i].error.size > 0)
-            continue;
-        if (!classify_item(self, batch, i, &err)) {
-            leat_batch_fail(batch, i, "classify", "record_malformed", "%s", err.text);
-            self->now.failed++;
-        }
-    }
+    struct leat_error err;
+    int64_t begin = leat_monotonic_us();
+    leat_metric_inc(self->waiting, begin - self->idle_since);
+    self->batch = batch;
+    bool good = work_through(self, &err);
+    self->batch = NULL;
+    self->idle_since = leat_monotonic_us();
+    leat_metric_inc(self->computing, self->idle_since - begin);
     count(self);
     if (self->fill.count > 0)
         announce(self);
-    return LEAT_FORWARD;
+    if (!good)
+        leat_log(LEAT_ERR, "classify", "batch_dropped", LEAT_S("reason", err.text),
+                 LEAT_I("records", batch->head.count));
+    return good ? LEAT_FORWARD : LEAT_DROP;
 }
 
 /* Tells the caches the fingerprint every few seconds, so that one that started later learns it

@@ -86,6 +86,18 @@ static void divide(const double evidence[EMOTION_COUNT], double all, uint32_t sh
     }
 }
 
+/* All of it is neutral when there is nothing to share by. */
+static void share_out(const double evidence[EMOTION_COUNT], double all,
+                      uint32_t share[EMOTION_COUNT])
+{
+    if (all > 0) {
+        divide(evidence, all, share);
+        return;
+    }
+    memset(share, 0, EMOTION_COUNT * sizeof *share);
+    share[EMOTION_NEUTRAL] = EMOTION_WHOLE;
+}
+
 void emotion_distribution(const float *probability, const float *threshold,
                           const uint8_t *emotion_of, size_t count, uint32_t share[EMOTION_COUNT])
 {
@@ -98,12 +110,21 @@ void emotion_distribution(const float *probability, const float *threshold,
         evidence[emotion_of[i]] += e;
         all += e;
     }
-    if (all > 0) {
-        divide(evidence, all, share);
-        return;
+    share_out(evidence, all, share);
+}
+
+void emotion_fold(const float *probability, const uint8_t *emotion_of, size_t count,
+                  uint32_t share[EMOTION_COUNT])
+{
+    double sum[EMOTION_COUNT] = {0};
+    double all = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (emotion_of[i] >= EMOTION_COUNT || !(probability[i] > 0))
+            continue;
+        sum[emotion_of[i]] += (double)probability[i];
+        all += (double)probability[i];
     }
-    memset(share, 0, EMOTION_COUNT * sizeof *share);
-    share[EMOTION_NEUTRAL] = EMOTION_WHOLE;
+    share_out(sum, all, share);
 }
 
 enum emotion emotion_label(const uint32_t share[EMOTION_COUNT])

@@ -58,6 +58,12 @@ size_t emotion_list(const float *probability, const float *threshold, size_t cou
 void emotion_distribution(const float *probability, const float *threshold,
                           const uint8_t *emotion_of, size_t count, uint32_t share[EMOTION_COUNT]);
 
+/* The same for a model that chooses one label of all: a member's share is the sum of the
+ * probabilities of the labels that map to it, divided by that of all labels that map to any. The
+ * shares sum to exactly EMOTION_WHOLE here too. */
+void emotion_fold(const float *probability, const uint8_t *emotion_of, size_t count,
+                  uint32_t share[EMOTION_COUNT]);
+
 /* The largest share's member, the first of equal ones; neutral when the largest is below
  * EMOTION_LABEL_LEAST. The score to report is that member's share, for neutral too. */
 enum emotion emotion_label(const uint32_t share[EMOTION_COUNT]);

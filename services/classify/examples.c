@@ -1,4 +1,5 @@
 #include "services/classify/examples.h"
+#include "services/classify/meanings.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -7,41 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <utf8proc.h>
-
-/* The 28 labels of GoEmotions: where the reporting set and the sentiment head put them. */
-static const struct {
-    const char *name;
-    uint8_t emotion, sentiment;
-} known[] = {
-    {"admiration", EMOTION_TRUST, SENTIMENT_POSITIVE},
-    {"amusement", EMOTION_JOY, SENTIMENT_POSITIVE},
-    {"anger", EMOTION_ANGER, SENTIMENT_NEGATIVE},
-    {"annoyance", EMOTION_ANGER, SENTIMENT_NEGATIVE},
-    {"approval", EMOTION_TRUST, SENTIMENT_POSITIVE},
-    {"caring", EMOTION_TRUST, SENTIMENT_POSITIVE},
-    {"confusion", EMOTION_SURPRISE, SENTIMENT_NEUTRAL},
-    {"curiosity", EMOTION_SURPRISE, SENTIMENT_NEUTRAL},
-    {"desire", EMOTION_JOY, SENTIMENT_POSITIVE},
-    {"disappointment", EMOTION_SADNESS, SENTIMENT_NEGATIVE},
-    {"disapproval", EMOTION_ANGER, SENTIMENT_NEGATIVE},
-    {"disgust", EMOTION_DISGUST, SENTIMENT_NEGATIVE},
-    {"embarrassment", EMOTION_SADNESS, SENTIMENT_NEGATIVE},
-    {"excitement", EMOTION_JOY, SENTIMENT_POSITIVE},
-    {"fear", EMOTION_FEAR, SENTIMENT_NEGATIVE},
-    {"gratitude", EMOTION_TRUST, SENTIMENT_POSITIVE},
-    {"grief", EMOTION_SADNESS, SENTIMENT_NEGATIVE},
-    {"joy", EMOTION_JOY, SENTIMENT_POSITIVE},
-    {"love", EMOTION_JOY, SENTIMENT_POSITIVE},
-    {"nervousness", EMOTION_FEAR, SENTIMENT_NEGATIVE},
-    {"neutral", EMOTION_NEUTRAL, SENTIMENT_NEUTRAL},
-    {"optimism", EMOTION_JOY, SENTIMENT_POSITIVE},
-    {"pride", EMOTION_JOY, SENTIMENT_POSITIVE},
-    {"realization", EMOTION_SURPRISE, SENTIMENT_NEUTRAL},
-    {"relief", EMOTION_JOY, SENTIMENT_POSITIVE},
-    {"remorse", EMOTION_SADNESS, SENTIMENT_NEGATIVE},
-    {"sadness", EMOTION_SADNESS, SENTIMENT_NEGATIVE},
-    {"surprise", EMOTION_SURPRISE, SENTIMENT_NEUTRAL},
-};
 
 /* The whole file with a zero behind it, to be freed. */
 static char *read_file(const char *path, size_t *size, struct leat_error *err)
@@ -195,14 +161,14 @@ static bool read_names(const char *path, struct card *card, struct leat_error *e
 
 static bool fold_known(struct card_label *label, struct leat_error *err)
 {
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strcmp(known[i].name, label->name) == 0) {
-            label->emotion = known[i].emotion;
-            label->sentiment = known[i].sentiment;
-            return true;
-        }
-    return leat_fail(err, "the label %s is none of the 28 that are known: a label map is needed",
-                     label->name);
+    struct meaning meaning;
+    if (!meaning_find(label->name, &meaning) || meaning.emotion == EMOTION_COUNT ||
+        meaning.sentiment == SENTIMENT_COUNT)
+        return leat_fail(err, "the label %s is none of those that are known: a label map is needed",
+                         label->name);
+    label->emotion = meaning.emotion;
+    label->sentiment = meaning.sentiment;
+    return true;
 }
 
 static bool fold_mapped(const json_t *map, struct card_label *label, struct leat_error *err)

@@ -1,0 +1,37 @@
+/* What can be found in a text, by the models and topics that the settings name: everything that may
+ * be cached of it. */
+#ifndef LEAT_CLASSIFY_FINDER_H
+#define LEAT_CLASSIFY_FINDER_H
+
+#include "services/classify/model.h"
+#include "services/flows/text/result.h"
+#include "services/runtime/settings.h"
+
+struct finder;
+
+/* Opens models and topics. NULL with the reason, which names the file or the setting. */
+struct finder *finder_open(const struct leat_settings *settings, struct leat_error *err);
+void finder_close(struct finder **self);
+
+/* Ensures: equal fingerprints give equal results for equal texts (an encoder's but for the last
+ * bits of its sums). Everything that a result depends on besides the text goes in: models and
+ * cards, topic file, settings, and the form it is packed in. */
+void finder_fingerprint(const struct finder *self, uint8_t out[16]);
+
+/* Told of every text in order; `result` and what it points to are valid during the call. */
+typedef void finder_found(void *context, size_t index, const struct text_result *result);
+
+/* False when memory is out; then some were told of, and others not. */
+bool finder_run(struct finder *self, const struct leat_span *texts, size_t n, finder_found *found,
+                void *context, struct leat_error *err);
+
+/* "name version", of both models when there are two. */
+const char *finder_model_name(const struct finder *self);
+
+size_t finder_labels(const struct finder *self);
+size_t finder_topics(const struct finder *self);
+
+/* Of the encoders together, so far. */
+struct model_stats finder_stats(const struct finder *self);
+
+#endif
