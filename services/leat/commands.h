@@ -13,8 +13,8 @@ enum {
 extern const struct command commands[];
 
 extern const struct manual run_manual, send_manual, show_manual, stats_manual, dead_manual,
-    tail_manual, delete_manual, plot_manual, config_manual, train_manual, health_manual,
-    keys_manual;
+    tail_manual, delete_manual, plot_manual, config_manual, train_manual, model_manual,
+    health_manual, keys_manual;
 
 int command_run(int argc, char **argv);
 int command_send(int argc, char **argv);
@@ -26,6 +26,7 @@ int command_delete(int argc, char **argv);
 int command_plot(int argc, char **argv);
 int command_config(int argc, char **argv);
 int command_train(int argc, char **argv);
+int command_model(int argc, char **argv);
 int command_health(int argc, char **argv);
 int command_keys(int argc, char **argv);
 
