@@ -36,7 +36,7 @@ def push(endpoint, records):
 # --- help ---------------------------------------------------------------------------------------
 
 
-COMMANDS = ["run", "send", "show", "tail", "plot", "delete", "stats", "dead", "config", "train", "health", "keys"]
+COMMANDS = ["run", "send", "show", "tail", "plot", "delete", "stats", "dead", "config", "train", "health", "top", "keys"]
 
 
 def test_help_lists_every_command():

@@ -1,0 +1,75 @@
+"""One client cannot starve the others, whatever it does."""
+
+import threading
+import time
+
+import msgpack
+import zmq
+
+from harness import PATIENCE, until
+
+
+class Client:
+    def __init__(self, context, endpoint, name):
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.connect(endpoint)
+        self.say(type="hello", client=name)
+        self.session = self.hear()["session"]
+        self.seq = 0
+
+    def say(self, **message):
+        self.socket.send(msgpack.packb({"v": 1, **message}))
+
+    def hear(self):
+        assert self.socket.poll(20000 * PATIENCE), "no answer"
+        return msgpack.unpackb(self.socket.recv())
+
+    def send(self, records):
+        self.seq += 1
+        self.say(type="send", session=self.session, seq=self.seq, kind="text", records=records)
+
+
+def flood(context, endpoint, number, stop):
+    """Sends without end, heeds no credit and hears no answer."""
+    greedy = Client(context, endpoint, f"greedy-{number}")
+    greedy.socket.sndtimeo = 100
+    i = 0
+    while not stop.is_set():
+        i += 1
+        try:
+            greedy.send([{"id": f"greedy-{number}-{i}-{j}", "text": "more and more " * 100}
+                         for j in range(40)])
+        except zmq.Again:
+            greedy.seq -= 1
+    greedy.socket.close()
+
+
+def test_a_client_that_floods_does_not_starve_another(embedded):
+    context = zmq.Context()
+    stop = threading.Event()
+    floods = [threading.Thread(target=flood, args=(context, embedded.endpoint, n, stop))
+              for n in range(3)]
+    polite = Client(context, embedded.endpoint, "polite")
+    for thread in floods:
+        thread.start()
+    try:
+        until("they are at it",
+              lambda: embedded.program.metric("leat_ingest_records_accepted_total") > 4000)
+        longest, taken = 0.0, 0
+        while taken < 20:
+            begun = time.monotonic()
+            polite.send([{"id": f"polite-{taken}", "text": "what a good day"}])
+            while (answer := polite.hear())["type"] == "done":
+                pass
+            longest = max(longest, time.monotonic() - begun)
+            assert answer["type"] == "ack", answer
+            taken += 1
+    finally:
+        stop.set()
+        for thread in floods:
+            thread.join()
+    polite.socket.close()
+    context.destroy(0)
+    assert longest < 1.5 * PATIENCE, longest
+    print(f"longest wait {longest * 1000:.0f} ms")

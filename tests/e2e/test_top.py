@@ -1,0 +1,95 @@
+"""leat top: the table for scripts, and the screen for people, which leaves the terminal as it was."""
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+import pytest
+
+import harness
+from harness import PATIENCE, leat, send, texts_file, until
+
+
+def table(done):
+    """Stage -> the words of its line."""
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    return {line.split()[0]: line.split()[1:] for line in lines if line and line[0] != " "}
+
+
+def test_top_once_shows_every_stage(embedded, folder):
+    send(embedded.endpoint, texts_file(folder / "t.ndjson", range(300)))
+    # The gauge follows within a second.
+    until("all are ready", lambda: embedded.program.metric("leat_ready") == 5)
+    done = leat("top", "--once", "--interval", "0.2", embedded.program.http_address, check=True)
+    assert "\x1b" not in done.stdout
+    rows = table(done)
+    for stage in ("ingest", "cache", "classify", "regress", "persist"):
+        assert rows[stage][0] == "1"
+        assert rows[stage][1] == "0"
+    assert rows["journal"]
+
+
+def test_top_finds_processes_by_their_settings(cluster, folder):
+    places = [word for (stage, _), program in cluster.programs.items()
+              for word in ("--set", f"{stage}.http={program.http_address}")]
+    nowhere = f"127.0.0.1:{harness.free_port()}"
+    done = leat("top", "--once", "--interval", "0.2", "--set", f"run.http={nowhere}", *places,
+                check=True)
+    assert {"ingest", "cache", "classify", "regress", "persist"} <= set(table(done))
+    assert nowhere not in done.stdout  # nobody said that leat run is about
+    cluster["classify"].kill()
+    done = leat("top", "--once", "--interval", "0.2", *places, check=True)
+    assert "classify" not in table(done)
+    assert f"{cluster['classify'].http_address}: Connection refused" in done.stdout
+
+
+def test_top_once_fails_when_nobody_answers():
+    done = leat("top", "--once", "--interval", "0.1", f"127.0.0.1:{harness.free_port()}")
+    assert done.returncode == 1 and "Connection refused" in done.stdout
+
+
+class Screen:
+    """`leat top` on a terminal of 80 columns and 24 rows."""
+
+    def __init__(self, *arguments):
+        self.ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.before = termios.tcgetattr(self.ours)
+        self.process = subprocess.Popen([harness.BIN / "leat", "top", *arguments], stdin=theirs,
+                                        stdout=theirs, stderr=theirs,
+                                        env={**os.environ, "TERM": "xterm"}, start_new_session=True)
+        os.close(theirs)
+        self.text = ""
+
+    def wait_for(self, wanted):
+        deadline = time.monotonic() + 20 * PATIENCE
+        while wanted not in self.text:
+            assert time.monotonic() < deadline, self.text
+            if select.select([self.ours], [], [], 0.1)[0]:
+                self.text += os.read(self.ours, 65536).decode()
+        return self
+
+    def settings(self):
+        return termios.tcgetattr(self.ours)
+
+
+@pytest.mark.parametrize("how", ["q", "signal"])
+def test_top_on_a_terminal_ends_and_leaves_it_as_it_was(embedded, how):
+    screen = Screen("--interval", "0.1", embedded.program.http_address)
+    screen.wait_for("\x1b[?1049h").wait_for("classify").wait_for("100%")
+    assert screen.settings()[3] != screen.before[3]
+    if how == "q":
+        os.write(screen.ours, b"q")
+    else:
+        screen.process.send_signal(signal.SIGINT)
+    screen.wait_for("\x1b[?25h\x1b[?1049l")
+    assert screen.process.wait(10 * PATIENCE) == 0
+    assert screen.settings() == screen.before
+    os.close(screen.ours)

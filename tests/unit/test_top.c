@@ -1,0 +1,133 @@
+#include "services/leat/top_sample.h"
+#include "services/leat/top_screen.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char metrics[] = "# HELP leat_stage_records_in_total Records.\n"
+                              "# TYPE leat_stage_records_in_total counter\n"
+                              "leat_stage_records_in_total{stage=\"classify\"} 1000\n"
+                              "leat_stage_batches_in_total{stage=\"classify\"} 10\n"
+                              "leat_stage_dropped_total{stage=\"classify\",reason=\"side\"} 7\n"
+                              "leat_stage_dropped_total{stage=\"classify\",reason=\"kind\"} 2\n"
+                              "leat_stage_dropped_total{stage=\"classify\",reason=\"refused\"} 3\n"
+                              "leat_ready{stage=\"classify\"} 1\n"
+                              "leat_ingest_oldest_unacknowledged_seconds{kind=\"series\"} 1.5\n"
+                              "leat_ingest_oldest_unacknowledged_seconds{kind=\"text\"} 0.5\n"
+                              "leat_ingest_records_accepted_total{kind=\"series\"} 20\n"
+                              "leat_ingest_records_accepted_total{kind=\"text\"} 3\n"
+                              "process_resident_memory_bytes 16347136\n";
+
+static void figures_are_read_by_stage(void **state)
+{
+    (void)state;
+    struct top_sample *sample = calloc(1, sizeof *sample);
+    top_sample_read(sample, "a:1", 5, metrics);
+    assert_int_equal(sample->n, 2);
+    const struct top_stage *classify = top_sample_find(sample, "a:1", "classify");
+    const struct top_stage *ingest = top_sample_find(sample, "a:1", "ingest");
+    assert_true(classify && ingest && !top_sample_find(sample, "b:1", "ingest"));
+    assert_true(classify->figures[TOP_RECORDS_IN] == 1000 && classify->at_us == 5);
+    assert_true(classify->figures[TOP_ERRORS] == 5); /* a side output that is full is none */
+    assert_true(ingest->figures[TOP_OLDEST] == 1.5);
+    assert_true(ingest->figures[TOP_RECORDS_IN] == 23);
+    free(sample);
+}
+
+static void what_is_no_metric_is_passed_by(void **state)
+{
+    static const char *const texts[] = {"",
+                                        "\n\n",
+                                        "{",
+                                        " ",
+                                        "}{ \" 1",
+                                        "leat_ready{stage=\"",
+                                        "leat_ready{stage=\"x\"}",
+                                        "leat_ready{stage=\"x\"} y",
+                                        "leat_ready 1",
+                                        "leat_ready{} 1",
+                                        "leat_ready{stage=\"\"} 1",
+                                        "<html>404</html>"};
+    (void)state;
+    struct top_sample *sample = calloc(1, sizeof *sample);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        top_sample_read(sample, "a:1", 0, texts[i]);
+    char *line = malloc(100000);
+    memset(line, 'x', 99999);
+    line[99999] = '\0';
+    top_sample_read(sample, "a:1", 0, line);
+    assert_int_equal(sample->n, 0);
+    for (int i = 0; i < 2 * TOP_STAGES_MAX; i++) {
+        snprintf(line, 100, "leat_ready{stage=\"%c%c\"} 1", 'a' + i % 26, 'a' + i / 26 % 26);
+        char where[16];
+        snprintf(where, sizeof where, "a:%d", i);
+        top_sample_read(sample, where, 0, line);
+    }
+    assert_int_equal(sample->n, TOP_STAGES_MAX);
+    free(line);
+    free(sample);
+}
+
+static char *drawn(const struct top_sample *before, const struct top_sample *now, bool each)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    struct top_screen screen = {.each = each, .end = "\n"};
+    render_init(&screen.to, out);
+    top_screen_draw(&screen, before, now);
+    fclose(out);
+    return text;
+}
+
+static void has(char *text, const char *wanted)
+{
+    if (!strstr(text, wanted))
+        fail_msg("expected \"%s\" in\n%s", wanted, text);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+        assert_true(strlen(line) <= 80);
+    free(text);
+}
+
+static void rates_are_of_all_instances_together(void **state)
+{
+    (void)state;
+    struct top_sample *a = calloc(1, sizeof *a), *b = calloc(1, sizeof *b);
+    top_sample_read(a, "a:1", 1000000, metrics);
+    top_sample_read(a, "b:1", 1000000, metrics);
+    top_sample_read(b, "a:1", 3000000, metrics);
+    top_sample_read(b, "b:1", 3000000,
+                    "leat_stage_records_in_total{stage=\"classify\"} 5000\n"
+                    "leat_stage_batches_in_total{stage=\"classify\"} 50\n"
+                    "leat_stage_dropped_total{stage=\"classify\",reason=\"kind\"} 6\n"
+                    "leat_stage_work_seconds_total{stage=\"classify\"} 0.5\n"
+                    "leat_stage_wait_input_seconds_total{stage=\"classify\"} 1.5\n");
+    /* 4000 records and 40 batches in 2 s; one of the two is not ready. */
+    has(drawn(a, b, false),
+        "classify   1/2      2000        0     100      0       -   25%  75%   0%     11+");
+    has(drawn(a, b, true), "  b:1");
+    /* Nothing before: what is known now, and no rates. */
+    has(drawn(NULL, b, false), "classify   1/2         -        -       -      0       -     -");
+    /* b:1 was started again, its counters begin anew: only a:1 has a rate, of 0. */
+    a->n = 0;
+    top_sample_read(a, "a:1", 4000000, metrics);
+    top_sample_read(a, "b:1", 4000000, metrics);
+    has(drawn(b, a, false), "classify     2         0        0       -      0       -     -");
+    free(a);
+    free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(figures_are_read_by_stage),
+        cmocka_unit_test(what_is_no_metric_is_passed_by),
+        cmocka_unit_test(rates_are_of_all_instances_together),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
