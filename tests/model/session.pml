@@ -1,0 +1,378 @@
+/* A client's session with ingest: hello, send, ack, busy, gap, fenced, over connections that are cut
+ * and with both ends killed. README.md has the invariants (M1, M5 to M8).
+ *
+ * Two clients of one name. The second is the first one's successor: it begins when the first has
+ * been killed, while frames of the first may still be in the pipe. Send number n of the successor
+ * is not the same bytes as the predecessor's send n: it may have cut its records differently. So
+ * what an acknowledgement is about is whose send n is in the journal.
+ *
+ * Limits: with TWO_AT_ONCE the second begins whenever it likes; with STALE_HELLO the first one's
+ * hello may be among the frames that are still in the pipe. HELLO_TELLS is the remedy. */
+
+#ifndef SENDS
+#define SENDS 3 /* numbers 1 to SENDS are to be acknowledged */
+#endif
+#ifndef CRASHES
+#define CRASHES 2 /* kills of ingest */
+#endif
+#ifndef CUTS
+#define CUTS 2 /* of connections */
+#endif
+#ifndef FAILS
+#define FAILS 1 /* transactions that the disk refuses */
+#endif
+#if defined(TWO_AT_ONCE)
+#define MAY_BEGIN true
+#elif defined(STALE_HELLO) && !defined(HELLO_TELLS)
+#define MAY_BEGIN dead[0]
+#else
+#define MAY_BEGIN (dead[0] && !(up[0]??[HELLO, 0, 0]))
+#endif
+#ifdef HELLO_TELLS
+#define SESSION_TOLD session
+#else
+#define SESSION_TOLD 0
+#endif
+#define WINDOW  2 /* sends without an answer */
+#define ROOM    4 /* of channels */
+#define CLIENTS 2
+
+mtype = { HELLO, SEND, WELCOME, ACK, BUSY, GAP, FENCED, SAY_HELLO };
+
+chan up[CLIENTS] = [ROOM] of { mtype, byte, byte };   /* session, seq */
+chan down[CLIENTS] = [ROOM] of { mtype, byte, byte }; /* seq or held, session */
+chan waiting = [ROOM] of { mtype, byte, byte, byte }; /* answers for the end of the transaction:
+                                                         type, client, number, session */
+
+/* The journal: what is synced, and what the open transaction has made of it. taken[n] is whose send
+ * n is in it, client + 1. */
+typedef journal { byte held; byte given; byte by; byte taken[SENDS + 1] };
+journal synced;
+journal open;
+bool is_open;
+
+/* Ingest's memory of its connections: the session that each speaks in. */
+byte session_of[CLIENTS];
+bool fenced[CLIENTS];
+
+byte crashes, cuts, fails;
+byte unanswered[CLIENTS]; /* lowest send that the client has no answer for */
+bool dead[CLIENTS], begun[CLIENTS];
+
+inline copy(to, from)
+{
+    to.held = from.held;
+    to.given = from.given;
+    to.by = from.by;
+    n_ = 1;
+    do
+    :: n_ <= SENDS -> to.taken[n_] = from.taken[n_]; n_++
+    :: else -> break
+    od;
+    n_ = 0
+}
+
+inline enter()
+{
+    if
+    :: !is_open -> copy(open, synced); is_open = true
+    :: else
+    fi
+}
+
+/* What an answer says, once it may be said. One that finds no room is lost. */
+inline say(client, type, number, session)
+{
+    if
+    :: full(down[client])
+    :: nfull(down[client]) -> down[client]!type, number, session
+    fi
+}
+
+inline later(type, client, number, session)
+{
+#ifdef ANSWER_BEFORE_SYNC
+    if
+    :: type == WELCOME -> waiting!type, client, number, session
+    :: else -> say(client, type, number, session)
+    fi
+#else
+    waiting!type, client, number, session
+#endif
+}
+
+inline take_hello(c)
+{
+    enter();
+    open.given++;
+    open.by = c + 1;
+    later(WELCOME, c, 0, open.given)
+}
+
+inline take_send(c, session, seq)
+{
+    if
+    :: session_of[c] == 0 -> say(c, SAY_HELLO, 0, 0)
+#ifndef NO_FENCE
+    :: session_of[c] != 0 && (fenced[c] || session != session_of[c]) ->
+        later(FENCED, c, 0, session)
+    :: session_of[c] != 0 && !fenced[c] && session == session_of[c] ->
+#else
+    :: session_of[c] != 0 ->
+#endif
+        enter();
+        if
+        :: seq <= open.held -> later(ACK, c, seq, 0) /* the kept answer */
+#ifdef TAKE_ANY_HIGHER
+        :: seq > open.held ->
+#else
+        :: seq == open.held + 1 ->
+#endif
+            open.held = seq;
+            open.taken[seq] = c + 1;
+            later(ACK, c, seq, 0)
+#ifndef TAKE_ANY_HIGHER
+        :: seq > open.held + 1 -> later(GAP, c, open.held, 0)
+#endif
+        fi
+    fi
+}
+
+/* Ends the transaction: with it on disk, its answers go out; else they are busy. */
+inline settle(good)
+{
+    if
+    :: good && is_open ->
+        assert(open.held >= synced.held && open.given >= synced.given); /* M5, M6 */
+        copy(synced, open)
+    :: else
+    fi;
+    copy(open, nothing);
+    is_open = false;
+    do
+    :: waiting?type_, c_, number_, session_ ->
+        if
+        :: !good && (type_ == ACK || type_ == GAP) -> say(c_, BUSY, number_ + (type_ == GAP), 0)
+        :: !good && type_ == WELCOME -> say(c_, BUSY, 0, 0)
+        :: good && type_ == WELCOME ->
+            /* Binds it: whoever spoke for the name is fenced. */
+            other_ = 1 - c_;
+            if
+            :: session_of[other_] != 0 -> fenced[other_] = true
+            :: else
+            fi;
+            session_of[c_] = session_;
+            fenced[c_] = false;
+            say(c_, WELCOME, synced.held, session_)
+        :: (good && type_ != WELCOME) || type_ == FENCED -> say(c_, type_, number_, session_)
+        fi
+    :: empty(waiting) -> break
+    od;
+    type_ = 0; c_ = 0; number_ = 0; session_ = 0; other_ = 0
+}
+
+/* Frames that were on their way: those at the front may be gone. */
+inline lose_front(channel, type)
+{
+    do
+    :: channel?type, _, _
+    :: break
+    od
+}
+
+inline lose_all(channel, type)
+{
+    do
+    :: channel?type, _, _
+    :: empty(channel) -> break
+    od
+}
+
+inline forget_answers_to(client)
+{
+    /* The rest keeps its order: each is taken off and put back once. */
+    n_ = len(waiting);
+    do
+    :: n_ > 0 ->
+        waiting?type_, c_, number_, session_;
+        if
+        :: c_ != client -> waiting!type_, c_, number_, session_
+        :: else
+        fi;
+        n_--
+    :: else -> break
+    od;
+    type_ = 0; c_ = 0; number_ = 0; session_ = 0
+}
+
+active proctype ingest()
+{
+    journal nothing; /* all zeros */
+    mtype type_ = 0;
+    byte n_, c_, number_, session_, other_, seq_;
+end:
+    do
+    :: atomic {
+        nfull(waiting) && (nempty(up[0]) || nempty(up[1])) ->
+        if
+        :: up[0]?type_, session_, seq_ -> c_ = 0
+        :: up[1]?type_, session_, seq_ -> c_ = 1
+        fi;
+        if
+        :: type_ == HELLO ->
+#ifdef HELLO_TELLS
+            /* Of a client that was in before, when another one of the name has come since. */
+            if
+            :: session_ != 0 && (is_open -> open.by : synced.by) != c_ + 1 ->
+                later(FENCED, c_, 0, session_)
+            :: else -> take_hello(c_)
+            fi
+#else
+            take_hello(c_)
+#endif
+        :: type_ == SEND -> take_send(c_, session_, seq_)
+        fi;
+        type_ = 0; session_ = 0; seq_ = 0; c_ = 0
+    }
+    :: atomic { nempty(waiting) || is_open -> settle(true) }
+    :: atomic { is_open && fails < FAILS -> fails++; settle(false) }
+    :: atomic { /* killed: memory is gone, and so are the connections */
+        crashes < CRASHES ->
+        crashes++;
+        copy(open, nothing);
+        is_open = false;
+        do
+        :: waiting?type_, _, _, _
+        :: empty(waiting) -> break
+        od;
+        lose_front(up[0], type_);
+        lose_front(up[1], type_);
+        type_ = 0;
+        session_of[0] = 0; session_of[1] = 0;
+        fenced[0] = false; fenced[1] = false
+    }
+    :: atomic { /* a connection is cut; the client's socket makes another one and does not tell */
+        cuts < CUTS ->
+        cuts++;
+        if
+        :: other_ = 0
+        :: other_ = 1
+        fi;
+        lose_front(up[other_], type_);
+        lose_all(down[other_], type_);
+        type_ = 0;
+        forget_answers_to(other_);
+        session_of[other_] = 0;
+        fenced[other_] = false;
+        other_ = 0
+    }
+    od
+}
+
+proctype client(byte c)
+{
+    byte session, next, highest, number, other;
+    bool in, met, due = true;
+    bool answered[SENDS + 2];
+end:
+    do
+    :: atomic { due && nfull(up[c]) -> up[c]!HELLO, SESSION_TOLD, 0; due = false; in = false }
+    :: atomic {
+        in && next <= SENDS && next < unanswered[c] + WINDOW && nfull(up[c]) ->
+        if
+        :: !answered[next] -> up[c]!SEND, session, next
+        :: else
+        fi;
+        if
+        :: next > highest -> highest = next
+        :: else
+        fi;
+        next++
+    }
+    :: atomic {
+        down[c]?WELCOME, number, other ->
+        if
+        :: !met -> unanswered[c] = number + 1; highest = number; met = true
+        :: met && number > highest -> /* somebody else uses the name: stop */
+            dead[c] = true;
+            goto gone
+        :: met && number <= highest -> assert(number + 1 >= unanswered[c]) /* M7 */
+        fi;
+        next = unanswered[c];
+        session = other;
+        in = true;
+        number = 0; other = 0
+    }
+    :: atomic {
+        down[c]?ACK, number, _ ->
+        if
+        :: number >= unanswered[c] && number <= highest && !answered[number] ->
+            assert(synced.taken[number] != 0);     /* M1: told means on disk */
+            assert(synced.taken[number] == c + 1); /* M6: and it is this send */
+            answered[number] = true;
+            do
+            :: answered[unanswered[c]] -> unanswered[c]++
+            :: else -> break
+            od;
+            if
+            :: next < unanswered[c] -> next = unanswered[c]
+            :: else
+            fi
+        :: else
+        fi;
+        number = 0
+    }
+    :: atomic {
+        down[c]?BUSY, number, _ ->
+        if
+        :: number == 0 -> due = true
+        :: number >= unanswered[c] && number < next -> next = number
+        :: else
+        fi;
+        number = 0
+    }
+    :: atomic {
+        down[c]?GAP, number, _ ->
+        if
+        :: in && number + 1 >= unanswered[c] && number + 1 < next -> next = number + 1
+        :: in && number + 1 < unanswered[c] -> due = true; in = false
+        :: else
+        fi;
+        number = 0
+    }
+    :: atomic { down[c]?SAY_HELLO, _, _ -> due = due || in; in = false }
+    :: atomic {
+        down[c]?FENCED, _, number ->
+        if
+        :: number == session -> dead[c] = true; goto gone
+        :: else
+        fi;
+        number = 0
+    }
+    :: atomic { /* nothing is heard although something should be */
+        !due && empty(up[c]) && empty(down[c]) && empty(waiting) && !is_open &&
+            (!in || unanswered[c] < next) ->
+        due = true;
+        in = false
+    }
+    :: atomic { c == 0 -> dead[0] = true; goto gone } /* killed; its frames stay in the pipe */
+    od;
+gone:
+    skip
+}
+
+/* Everything has come to rest: who is alive has got through (M8). */
+active proctype judge()
+{
+    atomic { run client(0); begun[0] = true };
+    do
+    :: atomic { !begun[1] && MAY_BEGIN -> run client(1); begun[1] = true }
+    :: timeout -> break
+    od;
+    assert(dead[0] || unanswered[0] == SENDS + 1);
+    assert(!begun[1] || dead[1] || unanswered[1] == SENDS + 1);
+#ifndef TWO_AT_ONCE
+    assert(!dead[1]);
+    assert(synced.held == SENDS)
+#endif
+}
