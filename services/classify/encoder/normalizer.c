@@ -185,9 +185,11 @@ bool normalizer_apply(const struct normalizer *self, struct normalizer_scratch *
                       struct strand *text)
 {
     struct strand_buffer *out = &scratch->text[0], *other = &scratch->text[1];
+    bool first = text->first;
     for (size_t i = 0; i < self->count; i++) {
         if (!step_apply(self, &self->steps[i], scratch, text, out))
             return false;
+        text->first = first;
         if (text->bytes == out->bytes) { /* written: else it lies where it lay */
             struct strand_buffer *used = out;
             out = other;

@@ -20,6 +20,7 @@
 struct strand {
     const char *bytes;
     size_t size, head;
+    bool first; /* the text begins with it, even if `head` is 0 by now */
 };
 
 /* Where a strand is written. */

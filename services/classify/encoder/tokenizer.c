@@ -115,8 +115,10 @@ static bool words_encode(const struct job *job, struct strand text)
 static struct strand part(struct strand text, size_t start, size_t end)
 {
     size_t head = text.head > start ? text.head - start : 0;
-    return (struct strand){text.bytes + start, end - start,
-                           head < end - start ? head : end - start};
+    return (struct strand){.bytes = text.bytes + start,
+                           .size = end - start,
+                           .head = head < end - start ? head : end - start,
+                           .first = text.first && start == 0};
 }
 
 /* The text's tokens of one set, and what is between them by `between`. */
@@ -197,8 +199,8 @@ size_t tokenizer_encode(const struct tokenizer *self, struct tokenizer_scratch *
     if (!repair(scratch, &text, &size))
         return 0;
     if (size > 0)
-        parts_encode(&job, &self->added.raw, (struct strand){text, size, utf8_size(*text)},
-                     raw_encode);
+        parts_encode(&job, &self->added.raw,
+                     (struct strand){text, size, utf8_size(*text), .first = true}, raw_encode);
     if (job.ids->failed)
         return 0;
     size_t left_out = job.ids->count > most ? job.ids->count - most : 0;
