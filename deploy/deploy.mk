@@ -38,7 +38,7 @@ $(BUILD)/lib/libleat.a: $(CLIENT_OBJECTS) deploy/libleat.map
 # --- man pages ------------------------------------------------------------------------------------
 
 # A command's page is its help text; a setting's is the table of settings.
-COMMANDS  := run send show tail plot delete stats dead config train health top keys
+COMMANDS  := run send show tail plot delete stats dead config train health top tap keys
 STAGES    := $(patsubst leat-%,%,$(filter leat-%,$(PROGRAMS)))
 MAN_PAGES := $(addprefix $(BUILD)/man/,leat.1 leat.conf.5 leat-stages.7 \
                $(COMMANDS:%=leat-%.1) $(STAGES:%=leat-%.1))

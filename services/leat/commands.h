@@ -14,7 +14,7 @@ extern const struct command commands[];
 
 extern const struct manual run_manual, send_manual, show_manual, stats_manual, dead_manual,
     tail_manual, delete_manual, plot_manual, config_manual, train_manual, model_manual,
-    health_manual, keys_manual, top_manual;
+    health_manual, keys_manual, top_manual, tap_manual;
 
 int command_run(int argc, char **argv);
 int command_send(int argc, char **argv);
@@ -30,5 +30,6 @@ int command_model(int argc, char **argv);
 int command_health(int argc, char **argv);
 int command_keys(int argc, char **argv);
 int command_top(int argc, char **argv);
+int command_tap(int argc, char **argv);
 
 #endif

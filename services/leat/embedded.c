@@ -55,10 +55,11 @@ bool embedded_settings(struct leat_settings *settings, const char *data, struct 
     for (size_t i = 0; i < sizeof inside / sizeof *inside; i++)
         if (!fix(settings, inside[i][0], inside[i][1], err))
             return false;
-    char journal[4096], store[4096];
+    char journal[4096], store[4096], tap[4096];
     snprintf(journal, sizeof journal, "%s/journal", data);
     snprintf(store, sizeof store, "sqlite:%s/leat.db", data);
-    return prefer(settings, "journal.dir", journal, err) &&
+    snprintf(tap, sizeof tap, "%s/tap", data);
+    return prefer(settings, "tap.dir", tap, err) && prefer(settings, "journal.dir", journal, err) &&
            prefer(settings, "store.url", store, err) &&
            prefer(settings, "cache.url", "memory:", err) &&
            prefer(settings, "ingest.oneway", "", err);

@@ -7,21 +7,14 @@
 #include <string.h>
 
 const struct command commands[] = {
-    {&run_manual, command_run},
-    {&send_manual, command_send},
-    {&show_manual, command_show},
-    {&tail_manual, command_tail},
-    {&plot_manual, command_plot},
-    {&delete_manual, command_delete},
-    {&stats_manual, command_stats},
-    {&dead_manual, command_dead},
-    {&config_manual, command_config},
-    {&train_manual, command_train},
-    {&model_manual, command_model},
-    {&health_manual, command_health},
-    {&top_manual, command_top},
-    {&keys_manual, command_keys},
-    {NULL, NULL},
+    {&run_manual, command_run},       {&send_manual, command_send},
+    {&show_manual, command_show},     {&tail_manual, command_tail},
+    {&plot_manual, command_plot},     {&delete_manual, command_delete},
+    {&stats_manual, command_stats},   {&dead_manual, command_dead},
+    {&config_manual, command_config}, {&train_manual, command_train},
+    {&model_manual, command_model},   {&health_manual, command_health},
+    {&top_manual, command_top},       {&tap_manual, command_tap},
+    {&keys_manual, command_keys},     {NULL, NULL},
 };
 
 static const struct command *find(const char *name)

@@ -46,6 +46,12 @@ const struct leat_setting leat_runtime_settings[] = {
      .min = 100,
      .max = 3600000,
      .help = "How often the names of other services are looked up again."},
+    {.name = "tap.dir",
+     .type = LEAT_SET_STRING,
+     .value = "",
+     .help = "Folder for the socket files through which `leat tap` looks at passing records; made "
+             "when it is not there, for this user only. Empty: none. `leat run`: tap in its data "
+             "folder."},
 #ifdef LEAT_TEST_HOOKS
     {.name = "test.crash_on",
      .type = LEAT_SET_STRING,

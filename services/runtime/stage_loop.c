@@ -7,6 +7,7 @@
 #include "services/runtime/publisher.h"
 #include "services/runtime/sockets.h"
 #include "services/runtime/stage_frames.h"
+#include "services/runtime/tap.h"
 #include "services/runtime/worker.h"
 
 #include <stdio.h>
@@ -31,6 +32,7 @@ struct stage_loop {
     void *inbox, *side_in;
     struct leat_peers *side_out;
     struct publisher *publisher;
+    struct tap tap;
     bool ready, draining, ended;
     int64_t drain_until_us;
     int64_t due_ms; /* until the next turn at the latest */
@@ -135,6 +137,8 @@ static bool loop_open(struct stage_loop *self, struct leat_error *err)
     self->ready = true;
     if (!worker_open(&self->worker, self->stage, self->host, &self->ctx, &self->counts, err))
         return false;
+    tap_open(&self->tap, self->host->zmq, leat_settings_str(settings, "tap.dir"),
+             self->stage->name);
     snprintf(inbox, sizeof inbox, "%s.inbox", self->stage->name);
     self->inbox =
         leat_socket_inbox(self->host->zmq, self->host->security, leat_settings_str(settings, inbox),
@@ -152,6 +156,7 @@ static void loop_close(struct stage_loop *self)
     outputs_close(&self->outputs, linger);
     leat_peers_close(&self->side_out, 0);
     publisher_close(&self->publisher, linger > 0 ? linger : 100);
+    tap_close(&self->tap);
     leat_socket_close(&self->inbox, 0);
     leat_socket_close(&self->side_in, 0);
 }
@@ -220,6 +225,7 @@ static void loop_forward(struct stage_loop *self, struct leat_done *done)
     leat_metric_inc(self->counts.batches_out, 1);
     leat_metric_inc(self->counts.records_out, records);
     leat_metric_inc(self->counts.bytes_out, (int64_t)zmq_msg_size(&frame));
+    tap_frame(&self->tap, &frame);
     output_put(output, &frame);
 }
 
@@ -257,6 +263,8 @@ static void loop_read(struct stage_loop *self)
         leat_metric_inc(self->counts.batches_in, 1);
         leat_metric_inc(self->counts.records_in, batch->head.count);
         leat_metric_inc(self->counts.bytes_in, (int64_t)batch->bytes);
+        if (self->outputs.n == 0)
+            tap_bytes(&self->tap, frame);
         worker_give(&self->worker, batch, frame);
         if (!self->worker.child)
             return;

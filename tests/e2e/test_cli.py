@@ -36,7 +36,7 @@ def push(endpoint, records):
 # --- help ---------------------------------------------------------------------------------------
 
 
-COMMANDS = ["run", "send", "show", "tail", "plot", "delete", "stats", "dead", "config", "train", "health", "top", "keys"]
+COMMANDS = ["run", "send", "show", "tail", "plot", "delete", "stats", "dead", "config", "train", "health", "top", "tap", "keys"]
 
 
 def test_help_lists_every_command():
