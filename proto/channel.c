@@ -130,6 +130,7 @@ static bool waiting(const struct channel *self)
     return !self->hello_due && (!self->in || self->window.out > 0);
 }
 
+/* Keeps invariant M8 (tests/model). */
 static void begin_again(struct channel *self)
 {
     self->in = false;

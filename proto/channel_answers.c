@@ -30,6 +30,7 @@ static void read_rollback(struct channel *self, const struct leat_message *m)
     channel_tell(self, "journal_lost");
 }
 
+/* Keeps invariants M7 and M8 (tests/model): what is not answered goes out again. */
 static bool read_welcome(struct channel *self, const struct leat_message *m, struct leat_error *err)
 {
     const char *address = link_address(self->link);

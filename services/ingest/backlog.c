@@ -11,7 +11,8 @@ static enum backlog_result failed(const struct journal *journal, int code, struc
     return BACKLOG_FAILED;
 }
 
-/* Finds the first batch at or behind `seq`, of what is synced: out->seq and the value. */
+/* Finds the first batch at or behind `seq`, of what is synced: out->seq and the value. Keeps
+ * invariant M1 (tests/model): what is not on disk does not travel either. */
 static enum backlog_result find(struct journal *journal, const char *name, uint64_t seq,
                                 uint64_t *found, MDB_val *value, struct leat_error *err)
 {

@@ -177,7 +177,7 @@ enum journal_result clients_hello(struct journal *self, const void *id, size_t s
         return read_failed(self, code, err);
     if (result != JOURNAL_OK)
         return result;
-    client.session = self->now.state.next_session;
+    client.session = self->now.state.next_session; /* keeps invariant M5 (tests/model) */
     client.used_us = now_us;
     result = store(self, number, &client, err);
     if (result != JOURNAL_OK)

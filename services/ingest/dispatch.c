@@ -211,7 +211,8 @@ static size_t send_fresh(struct dispatch *self, struct lane *lane, int64_t now)
     return 0;
 }
 
-/* A batch that is due again; its size, 0: nothing more goes now. */
+/* A batch that is due again; its size, 0: nothing more goes now. Keeps invariant M4 (tests/model).
+ */
 static size_t send_again(struct dispatch *self, struct lane *lane, const struct flights_due *due,
                          int64_t now)
 {
@@ -271,6 +272,7 @@ void dispatch_wake(struct dispatch *self, uint32_t flows)
         self->lanes[i].behind |= flows >> i & 1;
 }
 
+/* Keeps invariant M2 (tests/model). */
 void dispatch_acked(struct dispatch *self, const struct leat_ack *ack, int64_t now)
 {
     leat_metric_inc(self->meters->acks, 1);

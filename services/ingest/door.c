@@ -65,7 +65,8 @@ static void take_hello(struct door *self, struct leat_span peer, struct session 
     a->session = client.session;
 }
 
-/* A send at or below held: the kept answer again, nothing is looked at twice. */
+/* A send at or below held: the kept answer again, nothing is looked at twice. Keeps invariant M6
+ * (tests/model). */
 static void repeat_answer(struct door *self, struct session *it, uint64_t seq)
 {
     const void *kept;
@@ -180,7 +181,7 @@ static bool client_of(struct door *self, struct session *it, uint64_t seq, int64
     return false;
 }
 
-/* A send of the session that speaks for its client. */
+/* A send of the session that speaks for its client. Keeps invariant M6 (tests/model). */
 static void on_send(struct door *self, struct session *it, const struct leat_message *m,
                     size_t frame, int64_t now)
 {
@@ -248,6 +249,7 @@ static void on_message(struct door *self, struct leat_span peer, const struct le
         door_send_scratch(self, peer);
         return;
     }
+    /* Keeps invariant M5 (tests/model). */
     if (it->fenced || m->session != it->session)
         door_answer(self, it, ANSWER_FENCED, m->seq)->number = m->session;
     else if (m->type == LEAT_DONE)

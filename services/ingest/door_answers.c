@@ -140,7 +140,8 @@ static void write_answer(struct door *self, const struct answer *a, int64_t now)
     }
 }
 
-/* Nothing of the transaction happened: what rests on it is answered busy. */
+/* Nothing of the transaction happened: what rests on it is answered busy. Keeps invariants M1 and
+ * M7 (tests/model). */
 static void undo_answer(struct answer *a, int64_t now, uint64_t retry_ms)
 {
     if (a->type != ANSWER_ACK && a->type != ANSWER_GAP && a->type != ANSWER_WELCOME)
@@ -151,6 +152,7 @@ static void undo_answer(struct answer *a, int64_t now, uint64_t retry_ms)
         a->to->busy_until = now + (int64_t)retry_ms * 1000;
 }
 
+/* Keeps invariant M1 (tests/model). */
 void door_settle(struct door *self, bool committed)
 {
     int64_t now = leat_monotonic_us();

@@ -331,6 +331,7 @@ static uint32_t overtaken(struct flights *self, int64_t now)
     return NONE;
 }
 
+/* Keeps invariant M4 (tests/model). */
 static bool probe_due(const struct flights *self, int64_t now)
 {
     int64_t pause = rtt_timeout(&self->rtt);

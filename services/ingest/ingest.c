@@ -140,7 +140,7 @@ static bool open_acks(struct ingest *self, struct leat_error *err)
         .peer = "persist.acks",
         .addresses = leat_settings_str(self->host->settings, "persist.acks_address"),
         .setting = "persist.acks_address",
-        .topic = self->run,
+        .topic = self->run, /* keeps invariant M2 (tests/model) */
         .refresh_ms = leat_settings_int(self->host->settings, "peers.refresh"),
     };
     self->acks = leat_peers_open(&options, err);

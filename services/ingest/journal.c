@@ -213,6 +213,7 @@ static void full_end(struct journal *self)
         self->full = false;
 }
 
+/* Keeps invariant M1 (tests/model). */
 enum journal_result journal_commit(struct journal *self, struct leat_error *err)
 {
     if (!self->txn)

@@ -81,6 +81,7 @@ static bool batch_in_bounds(const struct journal *self, const struct journal_bat
     return true;
 }
 
+/* Keeps invariant M3 (tests/model). */
 static bool stamp_give(const struct journal *self, const struct journal_batch *batch,
                        int64_t now_us, struct journal_given *given, struct leat_error *err)
 {
@@ -152,6 +153,7 @@ enum journal_result journal_append(struct journal *self, const struct journal_ba
         result = clients_load(self, self->txn, batch->client, &client, err);
         if (result != JOURNAL_OK)
             return result;
+        /* Keeps invariant M6 (tests/model). */
         if (batch->client_seq != client.held + 1) {
             leat_fail(err, "send %" PRIu64 " of client %" PRIu64 " is not the one after %" PRIu64,
                       batch->client_seq, batch->client, client.held);

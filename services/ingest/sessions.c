@@ -153,6 +153,7 @@ void sessions_unbind(struct sessions *self, struct session *it)
     it->client = 0;
 }
 
+/* Keeps invariant M5 (tests/model). */
 void sessions_bind(struct sessions *self, struct session *it, uint64_t client, uint64_t session)
 {
     struct session *before = sessions_of(self, client);

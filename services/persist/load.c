@@ -395,6 +395,7 @@ static bool same_key(const struct rows_of *of, const struct row *a, const struct
     return a->prefix == b->prefix && compare_keys(of, a->values, b->values) == 0;
 }
 
+/* Keeps invariant M3 (tests/model). */
 struct load_rows load_pick(struct load *self, size_t table, struct load_range range)
 {
     struct rows_of *of = &self->tables[table];

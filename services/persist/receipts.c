@@ -28,6 +28,7 @@ void receipts_add(struct receipts *self, uint64_t load, const struct leat_batch_
         (struct receipt){.load = load, .head = *head, .committed = committed, .dead = dead};
 }
 
+/* Keeps invariant M2 (tests/model). */
 void receipts_publish(struct receipts *self, struct leat_stage_context *ctx, uint64_t before)
 {
     size_t ready = 0;

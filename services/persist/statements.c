@@ -38,7 +38,7 @@ static void put_copy(FILE *to, const char *prefix, const struct leat_table *tabl
 }
 
 /* A row of data changes only when the incoming version is strictly newer; a dead letter is written
- * anew whenever it comes again. */
+ * anew whenever it comes again. Keeps invariant M3 (tests/model). */
 static void put_conflict(FILE *to, const struct leat_table *table, enum load_role role)
 {
     fputs(" ON CONFLICT (", to);

@@ -160,7 +160,9 @@ static bool act(struct triage *self, enum store_outcome outcome, struct load_ran
     return away(self, failure);
 }
 
-/* Ensures: true leaves no record of the range waiting. It ends: every turn on the same range has
+/* Keeps invariants M2 and M4 (tests/model).
+ *
+ * Ensures: true leaves no record of the range waiting. It ends: every turn on the same range has
  * fewer records that wait, or one more that is dead; every step down has a smaller range. */
 static bool settle(struct triage *self, struct load_range range)
 {
