@@ -25,10 +25,9 @@ enum { PEERS = 4, NAMES = 2, OPS_MOST = 48, SENDS_MOST = 64, CLIENTS = 4 };
 
 struct peer {
     void *dealer;
-    uint64_t session;          /* of its last welcome; 0: none yet */
-    unsigned name;             /* whose welcome that was */
-    unsigned hellos[OPS_MOST]; /* names that were said hello for, in their order */
-    size_t n_hellos, welcomed; /* of these: answered */
+    uint64_t session; /* of its last welcome; 0: none yet */
+    unsigned name;
+    unsigned hellos, answered; /* said, and answered */
 };
 
 struct name {
@@ -140,13 +139,14 @@ static void put(struct peer *peer, struct leat_span frame)
     zmq_send(peer->dealer, frame.data, frame.size, ZMQ_DONTWAIT);
 }
 
+/* A connection keeps to its first name: whose an answer is could not be told otherwise. */
 static void say_hello(struct peer *peer, unsigned name)
 {
-    if (peer->n_hellos == OPS_MOST)
-        return;
-    peer->hellos[peer->n_hellos++] = name;
+    if (peer->hellos == 0)
+        peer->name = name;
+    peer->hellos++;
     msgpack_sbuffer_clear(&hall.frame);
-    leat_message_hello(&hall.frame, name ? "ann" : "bob");
+    leat_message_hello(&hall.frame, peer->name ? "ann" : "bob");
     put(peer, fuzz_packed(&hall.frame));
 }
 
@@ -221,8 +221,7 @@ static void told_ack(const struct play *self, struct name *name, const struct le
 
 static void told_welcome(struct play *self, struct peer *peer, const struct leat_message *m)
 {
-    FUZZ_CHECK(peer->welcomed < peer->n_hellos);
-    peer->name = peer->hellos[peer->welcomed++];
+    FUZZ_CHECK(peer->answered++ < peer->hellos);
     peer->session = m->session;
     struct name *name = &self->names[peer->name];
     FUZZ_CHECK(m->held >= name->acked && m->held >= name->journaled);
@@ -244,8 +243,6 @@ static void told(struct play *self, struct peer *peer, struct leat_span frame)
         told_welcome(self, peer, &m);
     else if (m.type == LEAT_ACK)
         told_ack(self, &self->names[peer->name], &m, frame);
-    else if (m.type == LEAT_BUSY && m.seq == 0)
-        peer->welcomed++; /* that hello was for nothing */
     FUZZ_CHECK(m.type != LEAT_SEND);
     msgpack_zone_clear(&hall.zone);
 }
