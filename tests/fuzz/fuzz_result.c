@@ -1,4 +1,6 @@
-/* What classify found, as persist reads it: text results and weights are packed the same again. */
+/* What stages found, as persist reads it: results of texts and weights are packed the same again;
+ * what a series' result says is there is within its bytes. */
+#include "services/flows/series/result.h"
 #include "services/flows/text/result.h"
 #include "tests/fuzz/targets.h"
 
@@ -42,11 +44,32 @@ static void check_weights(struct leat_span input)
     msgpack_sbuffer_destroy(&again);
 }
 
+static void check_inside(struct leat_span input, const uint8_t *at, size_t size)
+{
+    FUZZ_CHECK(at >= input.data && size <= input.size);
+    FUZZ_CHECK(at + size <= input.data + input.size);
+}
+
+static void check_series(struct leat_span input, msgpack_zone *zone)
+{
+    struct series_result found;
+    struct leat_error err;
+    if (!series_result_read(input, zone, &found, &err))
+        return;
+    FUZZ_CHECK(found.n_windows <= SERIES_WINDOWS_MOST && found.n_domains <= SERIES_NAMES_MOST);
+    for (size_t i = 0; i < found.n_domains; i++) {
+        size_t values = found.rows * sizeof(double);
+        check_inside(input, found.domains[i].values, values);
+        check_inside(input, found.domains[i].figures, values * found.n_windows * SERIES_METRICS);
+    }
+}
+
 void fuzz_result(struct leat_span input)
 {
     msgpack_zone zone;
     msgpack_zone_init(&zone, 4096);
     check_result(input, &zone);
     check_weights(input);
+    check_series(input, &zone);
     msgpack_zone_destroy(&zone);
 }

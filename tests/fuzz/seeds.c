@@ -8,6 +8,7 @@
 #include "proto/message.h"
 #include "services/classify/linear_file.h"
 #include "services/flows/fill.h"
+#include "services/flows/series/result.h"
 #include "services/flows/text/result.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -137,6 +138,26 @@ static void result(msgpack_sbuffer *onto)
     text_result_pack(&found, onto);
 }
 
+/* Two rows of one window and one domain. */
+static void series_result(void)
+{
+    struct leat_batch_head head = {.stage = "s", .kind = "series", .attempt = 1};
+    struct leat_error err;
+    msgpack_sbuffer frame;
+    struct series_windows windows;
+    struct series_packing packing;
+    static const double reals[2 * SERIES_METRICS] = {1, 2, 3};
+    msgpack_sbuffer_init(&frame);
+    leat_batch_write_head(&head, &frame);
+    struct leat_batch *batch = leat_batch_read(fuzz_packed(&frame), NULL, NULL, &err);
+    series_windows_parse("w3=3", &windows, &err);
+    series_pack_begin(&packing, batch, &windows, 2, 1);
+    series_pack_domain(&packing, "idx", reals, 2, reals, 2 * SERIES_METRICS);
+    seed("result", "series", series_pack_end(&packing));
+    leat_batch_destroy(&batch);
+    msgpack_sbuffer_destroy(&frame);
+}
+
 static void seed_records(msgpack_sbuffer *buffer)
 {
     text(buffer, false);
@@ -162,6 +183,7 @@ static void seed_records(msgpack_sbuffer *buffer)
     const struct text_weights weights = {1.5, 0.9};
     text_weights_pack(&weights, buffer);
     seed_packed("result", "weights", buffer);
+    series_result();
 }
 
 /* --- between the stages --------------------------------------------------------------------- */
