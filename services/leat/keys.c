@@ -157,7 +157,7 @@ static bool make_deployment(const char *dir, struct leat_error *err)
     if (!make_folder(dir, 0700, err) || !make_folder(path_of(path, dir, "services"), 0700, err) ||
         !make_folder(path_of(path, dir, "clients"), 0700, err))
         return false;
-    /* The server's last: where it is, all are. */
+    /* The server's last: where its public part is, all are. */
     return make_role(dir, "client", "clients", err) && make_role(dir, "service", "services", err) &&
            make_role(dir, "server", NULL, err);
 }
@@ -189,7 +189,7 @@ static bool is_there(const char *dir, const char *client, char path[PATH])
     if (client)
         snprintf(path, PATH, "%s/clients/%s.pub", dir, client);
     else
-        path_of(path, dir, "server.key");
+        path_of(path, dir, "server.pub"); /* the last one that is written */
     return access(path, F_OK) == 0;
 }
 

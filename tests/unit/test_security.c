@@ -104,13 +104,25 @@ static void what_is_no_key_is_refused(void **state)
 
 static void only_this_machine_is_reached_without_keys(void **state)
 {
-    static const char *const here[] = {
-        "tcp://127.0.0.1:5550", "tcp://127.8.9.1:1", "tcp://localhost:5550", "tcp://[::1]:5550",
-        "tcp://[::ffff:127.0.0.1]:1", "ipc:///tmp/x", "inproc://cache", "tcp://lo:5550"};
-    static const char *const there[] = {
-        "tcp://*:5550",    "tcp://0.0.0.0:5550", "tcp://10.0.0.7:5550", "tcp://[::]:5550",
-        "tcp://eth0:5550", "tcp://cache:5560",   "tcp://[fe80::1]:1",   "tcp://[::ffff:10.0.0.1]:1",
-        "tcp://128.0.0.1:1", "tcp://127.0.0.1.example:1", "tcp://:1"};
+    static const char *const here[] = {"tcp://127.0.0.1:5550",
+                                       "tcp://127.8.9.1:1",
+                                       "tcp://localhost:5550",
+                                       "tcp://[::1]:5550",
+                                       "tcp://[::ffff:127.0.0.1]:1",
+                                       "ipc:///tmp/x",
+                                       "inproc://cache",
+                                       "tcp://lo:5550"};
+    static const char *const there[] = {"tcp://*:5550",
+                                        "tcp://0.0.0.0:5550",
+                                        "tcp://10.0.0.7:5550",
+                                        "tcp://[::]:5550",
+                                        "tcp://eth0:5550",
+                                        "tcp://cache:5560",
+                                        "tcp://[fe80::1]:1",
+                                        "tcp://[::ffff:10.0.0.1]:1",
+                                        "tcp://128.0.0.1:1",
+                                        "tcp://127.0.0.1.example:1",
+                                        "tcp://:1"};
     const struct place *self = *state;
     struct leat_error err = {""};
     struct leat_security *security = leat_security_open(self->settings, "services", &err);
