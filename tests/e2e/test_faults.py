@@ -85,20 +85,32 @@ class Tap:
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.PULL)
         self.endpoint = f"tcp://127.0.0.1:{self.socket.bind_to_random_port('tcp://127.0.0.1')}"
+        self.forgotten = None
+
+    def read(self):
+        """One frame: (head, bytes of the items); None when there is none for a second."""
+        if not self.socket.poll(1000):
+            return None
+        frame = self.socket.recv()
+        reader = msgpack.Unpacker(None, max_buffer_size=1 << 26)
+        reader.feed(frame)
+        return reader.unpack(), frame[reader.tell():]
+
+    def forget_this_run(self):
+        """What this ingest has sent does not count any more: it is about to be killed."""
+        head, _ = harness.until("a batch comes", self.read)
+        self.forgotten = head["run"]
 
     def batches(self, records):
-        """As many as `records` records come in."""
-        found = []
-        while records > 0:
-            assert self.socket.poll(30000 * harness.PATIENCE), f"{records} records are missing"
-            frame = self.socket.recv()
-            reader = msgpack.Unpacker(None, max_buffer_size=1 << 26)
-            reader.feed(frame)
-            head = reader.unpack()
-            if head["attempt"] == 1:
-                found.append((head, frame[reader.tell():]))
-                records -= head["count"]
-        return found
+        """All of them once; they hold `records` records."""
+        found = {}
+        deadline = time.monotonic() + 60 * harness.PATIENCE
+        while sum(head["count"] for head, _ in found.values()) < records:
+            assert time.monotonic() < deadline, f"not all of {records} records came"
+            batch = self.read()
+            if batch and batch[0]["run"] != self.forgotten:
+                found[batch[0]["seq"]] = batch
+        return list(found.values())
 
     def push(self, cluster, batches, instance=0):
         """Gives batches to persist itself."""
@@ -111,6 +123,18 @@ class Tap:
 
     def close(self):
         self.context.destroy(linger=1000)
+
+
+def send_held_back(cluster, tap, path, n):
+    """All is accepted first and then dispatched at once: while nothing comes back, ingest would let
+    go only of a part. Returns the sender."""
+    sender = harness.send_in_background(cluster.endpoint, path)
+    harness.until("all is accepted", lambda: counter(
+        cluster["ingest"], "leat_ingest_records_accepted_total", kind="text") >= n)
+    tap.forget_this_run()
+    cluster["ingest"].kill()
+    cluster.start("ingest").wait_ready()
+    return sender
 
 
 @pytest.fixture
@@ -163,7 +187,7 @@ def test_a_bad_byte_inside_a_10000_row_copy(make_cluster, folder, tap):
                                      "persist.wait": "2s", "persist.wait_busy": "2s",
                                      "persist.wait_most": "20s", "ingest.window_initial": "32MB"})
     path = harness.texts_file(folder / "a.ndjson", range(n), "text {i} says BADBYTE and more")
-    sender = harness.send_in_background(cluster.endpoint, path)
+    sender = send_held_back(cluster, tap, path, n)
     batches = tap.batches(n)
     for place, bad in ((0, b"BAD\xffYTE"), (len(batches) // 2, b"BAD\x00YTE")):
         head, items = batches[place]
@@ -181,7 +205,7 @@ def test_two_persists_are_given_the_same_batch(make_cluster, folder, tap):
     cluster = make_cluster(persist=2, settings={"persist.address": tap.endpoint,
                                                 "ingest.window_initial": "32MB"})
     path = harness.texts_file(folder / "a.ndjson", range(n))
-    sender = harness.send_in_background(cluster.endpoint, path)
+    sender = send_held_back(cluster, tap, path, n)
     batches = tap.batches(n)
     both = [threading.Thread(target=tap_push, args=(cluster, batches, i)) for i in range(2)]
     for one in both:

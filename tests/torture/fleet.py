@@ -49,6 +49,7 @@ class Fleet:
         self.postgres, self.redis = postgres, redis
         self.wires = wire.Wires()
         self.named_wires = {}
+        self.failed_starts = 0
         self.surprises = []  # ends that nobody had asked for
         self.programs = []  # all that ever ran, for their logs
         self.stages = [stage for stage in SLOTS if has_program(stage)]
@@ -127,13 +128,21 @@ class Fleet:
             if slot.program and not slot.alive:
                 status = slot.program.process.returncode
                 if not slot.killed and not (slot.removed and status in (0, 3)):
-                    self.surprises.append(f"{slot.name} ended with {status}:\n"
-                                          f"{slot.program.log()[-3000:]}")
+                    self.complain(slot, status)
                 slot.program = None
                 if slot.wanted:
                     slot.start_at = now + pause()
             if slot.wanted and not slot.program and slot.start_at and slot.start_at <= now:
                 self.start(slot)
+
+    def complain(self, slot, status):
+        """An end that nobody asked for. One whose child was killed, or whose port was taken, before
+        it was ready has said so and is started again: that is as it should be."""
+        log = slot.program.log()
+        if status == 1 and "event=cannot_start" in log and "event=ready" not in log:
+            self.failed_starts += 1
+        else:
+            self.surprises.append(f"{slot.name} ended with {status}:\n{log[-3000:]}")
 
     def running(self, *stages):
         return [s for s in self.slots if s.alive and (not stages or s.stage in stages)]
