@@ -23,26 +23,23 @@ static size_t page_fill(size_t run, uint32_t first, uint16_t kinds[PAGE])
 bool characters_open(struct characters *self, struct leat_error *err)
 {
     enum { TOTAL = CHARACTERS_MOST / PAGE };
-    size_t pages = 0, room = 0, run = 0;
+    uint16_t *kinds = malloc(TOTAL * PAGE * sizeof *kinds);
+    size_t pages = 0, run = 0;
     self->kinds = NULL;
+    if (!kinds)
+        return leat_fail(err, "out of memory for character kinds");
     for (uint32_t i = 0; i < TOTAL; i++) {
-        if (pages == room) {
-            room = room ? 2 * room : 64;
-            uint16_t *moved = realloc(self->kinds, room * PAGE * sizeof *moved);
-            if (!moved) {
-                characters_close(self);
-                return leat_fail(err, "out of memory for character kinds");
-            }
-            self->kinds = moved;
-        }
-        uint16_t *fresh = self->kinds + pages * PAGE;
+        uint16_t *fresh = kinds + pages * PAGE;
         run = page_fill(run, i * PAGE, fresh);
         size_t same = 0;
-        while (memcmp(self->kinds + same * PAGE, fresh, PAGE * sizeof *fresh) != 0)
+        while (memcmp(kinds + same * PAGE, fresh, PAGE * sizeof *fresh) != 0)
             same++;
         self->page[i] = (uint16_t)same;
         pages += same == pages;
     }
+    self->kinds = realloc(kinds, pages * PAGE * sizeof *kinds);
+    if (!self->kinds)
+        self->kinds = kinds; /* as large as it was */
     return true;
 }
 
