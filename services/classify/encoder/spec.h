@@ -29,24 +29,23 @@ struct spec_node spec_member(const struct spec_node *parent, const char *key);
 struct spec_node spec_item(const struct spec_node *parent, size_t index);
 
 /* Members by type. What is not there, or is null, leaves *out as it was; any other type fails. */
-bool spec_bool(const struct spec *self, const struct spec_node *parent, const char *key,
-                 bool *out);
+bool spec_bool(const struct spec *self, const struct spec_node *parent, const char *key, bool *out);
 bool spec_integer(const struct spec *self, const struct spec_node *parent, const char *key,
-                    long long least, long long most, long long *out);
+                  long long least, long long most, long long *out);
 /* Borrowed from the JSON tree, UTF-8 without NUL; at most `most` bytes. */
 bool spec_text(const struct spec *self, const struct spec_node *parent, const char *key,
-                 size_t most, const char **out);
+               size_t most, const char **out);
 
 /* The same, but what is not there fails as well. */
 bool spec_need_text(const struct spec *self, const struct spec_node *parent, const char *key,
-                      size_t most, const char **out);
+                    size_t most, const char **out);
 bool spec_need_array(const struct spec *self, const struct spec_node *parent, const char *key,
-                       size_t most, struct spec_node *out);
-bool spec_need_object(const struct spec *self, const struct spec_node *parent,
-                        const char *key, size_t most, struct spec_node *out);
+                     size_t most, struct spec_node *out);
+bool spec_need_object(const struct spec *self, const struct spec_node *parent, const char *key,
+                      size_t most, struct spec_node *out);
 
 /* Exactly one character. */
 bool spec_character(const struct spec *self, const struct spec_node *parent, const char *key,
-                      const char **out);
+                    const char **out);
 
 #endif
