@@ -14,12 +14,12 @@ static double score_read(const json_t *number)
 {
     double exact = json_number_value(number);
     char text[32];
-    int digits = 0;
+    int digits = 14; /* behind the point; of 15 in all or fewer nothing is rounded twice */
     do
         snprintf(text, sizeof text, "%.*e", digits, exact);
     while (strtod(text, NULL) != exact && ++digits < 17);
     char *mark = strchr(text, 'e');
-    if (!mark || digits == 0)
+    if (!mark || digits == 14)
         return exact;
     long power = strtol(mark + 1, NULL, 10) - digits;
     uint64_t significand = 0;
