@@ -157,6 +157,7 @@ class Spread:
         self.endpoint = f"tcp://{at['ingest']}:5550"
         self.settings = {
             "ingest.listen": self.endpoint, "ingest.oneway": "",
+            "security.insecure": "yes",  # nobody else is on this network
             "journal.dir": folder / "journal", "cache.url": f"redis://{at['redis']}:6379/0",
             "store.url": postgres.conninfo, "peers.refresh": "1s", "persist.retry_most": "1s",
             "cache.inbox": f"tcp://{at['cache']}:5560", "cache.address": f"tcp://{at['cache']}:5560",
