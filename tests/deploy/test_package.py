@@ -123,7 +123,9 @@ def ended_well(inside, *units):
 def test_the_unit_of_all_in_one_runs_in_its_box(machine):
     machine("systemctl", "start", "leat.service")
     until("it is ready", lambda: is_ready(machine, "127.0.0.1:9550"))
-    assert committed(machine) > 200
+    count = committed(machine)
+    shown = machine("leat", "stats", "--data", "/var/lib/leat/run").stdout
+    assert f"{count} texts in SQLite" in shown and count > 200
     machine("systemctl", "stop", "leat.service")
     assert ended_well(machine, "leat.service")
 
