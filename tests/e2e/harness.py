@@ -245,7 +245,11 @@ class Embedded:
             "--oneway", self.oneway, "--set", f"run.http={address}", *self.arguments,
             http_address=address, environment=self.environment,
         )
-        self.program.wait_ready()
+        try:
+            self.program.wait_ready()
+        except BaseException:
+            self.program.kill()
+            raise
 
     def query(self, sql, *parameters):
         with contextlib.closing(sqlite3.connect(f"file:{self.data}/leat.db?mode=ro", uri=True)) as db:
@@ -284,11 +288,16 @@ class Cluster:
             **(settings or {}),
         }
         self.programs = {}
-        for stage in ("persist", "regress", "classify", "cache"):
-            for i in range(self.counts[stage]):
-                self.start(stage, i)
-        self.start("ingest")
-        self.wait_ready()
+        try:
+            for stage in ("persist", "regress", "classify", "cache"):
+                for i in range(self.counts[stage]):
+                    self.start(stage, i)
+            self.start("ingest")
+            self.wait_ready()
+        except BaseException:
+            for program in self.programs.values():
+                program.kill()
+            raise
 
     def _addresses(self, stage, which):
         return ",".join(f"tcp://127.0.0.1:{ports[which]}" for ports in self.ports[stage])
