@@ -40,8 +40,9 @@ const struct leat_setting cache_settings[] = {
      .value = "25ms",
      .min = 1,
      .max = 10000,
-     .help = "How long a lookup may wait for Redis; then it is a miss, and so are all until Redis "
-             "is connected again. A busy processor alone delays an answer by some milliseconds."},
+     .help =
+         "How long a lookup may wait for Redis; then it is a miss, and so are all until the late "
+         "answer has come. A busy processor alone delays an answer by some milliseconds."},
     {.name = "cache.memory_bytes",
      .type = LEAT_SET_BYTES,
      .value = "64MB",
