@@ -21,7 +21,7 @@
 #include <string.h>
 
 enum {
-    FILLS_MAX = 8192,     /* under way at once: some 5 MB */
+    FILLS_MAX = 32768,    /* under way at once: some 20 MB */
     LATE_MS = 1000,       /* after which a reply that is owed is no longer waited for */
     CONNECT_MS = 2000,    /* one attempt to connect */
     PAUSE_MIN_MS = 1000,  /* after the first failure */
