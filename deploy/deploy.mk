@@ -38,7 +38,7 @@ $(BUILD)/lib/libleat.a: $(CLIENT_OBJECTS) deploy/libleat.map
 # --- man pages ------------------------------------------------------------------------------------
 
 # A command's page is its help text; a setting's is the table of settings.
-COMMANDS  := run send show tail plot delete stats dead config train health top tap keys
+COMMANDS  := $(shell grep -o '{&[a-z]*_manual' services/leat/main.c | tr -dc 'a-z_\n' | sed 's/_manual//')
 STAGES    := $(patsubst leat-%,%,$(filter leat-%,$(PROGRAMS)))
 MAN_PAGES := $(addprefix $(BUILD)/man/,leat.1 leat.conf.5 leat-stages.7 \
                $(COMMANDS:%=leat-%.1) $(STAGES:%=leat-%.1))
@@ -56,6 +56,13 @@ $(BUILD)/man/leat.conf.5: deploy/man/leat.conf.5.in deploy/man/settings.awk $(BU
 	env -i $(BUILD)/bin/leat config | awk -f deploy/man/settings.awk >$@.settings
 	sed -e 's|@VERSION@|$(VERSION)|' -e '/^@SETTINGS@$$/{r $@.settings' -e 'd}' $< >$@
 	rm $@.settings
+
+# The commands in leat(1) are those of `leat help`: "  send     send records from ...".
+$(BUILD)/man/leat.1: deploy/man/leat.1.in $(BUILD)/bin/leat
+	@mkdir -p $(@D)
+	$(BUILD)/bin/leat help | sed -n '/^Commands/,/^$$/s/^  \([a-z]*\)  *\(.*\)/.TP\n.BR leat\\-\1 (1)\n\2/p' >$@.commands
+	sed -e 's|@VERSION@|$(VERSION)|' -e '/^@COMMANDS@$$/{r $@.commands' -e 'd}' $< >$@
+	rm $@.commands
 
 $(BUILD)/man/%: deploy/man/%.in Makefile
 	@mkdir -p $(@D)

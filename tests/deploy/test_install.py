@@ -61,13 +61,23 @@ def test_the_installed_program_finds_its_model_and_settings(installed, folder):
         assert running.wait(60) == 0, running.stderr.read()
 
 
+def test_every_command_has_its_man_page(installed):
+    told = run(installed / "usr/bin/leat", "help").stdout
+    commands = re.findall(r"^  ([a-z]+) ", told[told.index("Commands"):told.index("To begin")], re.M)
+    overview = (installed / "usr/share/man/man1/leat.1").read_text()
+    assert len(commands) > 5
+    for command in commands:
+        assert (installed / f"usr/share/man/man1/leat-{command}.1").exists(), command
+        assert f"leat\\-{command} (1)" in overview, command
+
+
 def test_every_manual_is_a_man_page(installed):
     if not shutil.which("groff"):
         pytest.skip("groff is not installed")
     pages = list(installed.glob("usr/share/man/man?/*"))
     assert len(pages) > 10
     for page in pages:
-        done = subprocess.run(["groff", "-man", "-ww", "-z", page], cwd=installed / "usr/share/man",
+        done = subprocess.run(["groff", "-k", "-man", "-ww", "-z", page], cwd=installed / "usr/share/man",
                               stderr=subprocess.PIPE, text=True)
         # A line with a long value may not be broken well; everything else is a mistake.
         wrong = [line for line in done.stderr.splitlines() if "can't break line" not in line]
