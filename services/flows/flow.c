@@ -15,14 +15,6 @@ const struct leat_flow *leat_flow_find(const char *kind, size_t size)
     return NULL;
 }
 
-const char *leat_flow_next(const struct leat_flow *flow, const char *stage)
-{
-    for (const char *const *s = flow->stages; *s; s++)
-        if (strcmp(*s, stage) == 0)
-            return s[1];
-    return NULL;
-}
-
 bool leat_flows_check(const struct leat_settings *settings, struct leat_error *err)
 {
     for (const struct leat_flow *const *flow = leat_flows; *flow; flow++)

@@ -61,9 +61,6 @@ extern const struct leat_flow *const leat_flows[];
 /* NULL: no such kind. */
 const struct leat_flow *leat_flow_find(const char *kind, size_t size);
 
-/* The stage after `stage` in the flow; NULL after the last, or when the stage is not in it. */
-const char *leat_flow_next(const struct leat_flow *flow, const char *stage);
-
 /* Are the settings of every kind sound? A program whose work depends on them asks when it starts.
  */
 bool leat_flows_check(const struct leat_settings *settings, struct leat_error *err);
