@@ -29,8 +29,9 @@ struct finder {
     uint8_t fingerprint[16];
     struct model_text *texts;      /* AT_ONCE */
     struct model_text *sentiments; /* AT_ONCE, when that is another model's */
-    float *embeddings;             /* AT_ONCE x width; NULL: topics are found by keywords alone */
-    float *topic_vectors;          /* topics x width */
+    bool store;                    /* embeddings go into the results */
+    float *embeddings;             /* AT_ONCE x width; NULL: nobody asks for them */
+    float *topic_vectors;          /* topics x width; NULL: keywords alone find topics */
     float *cosines;                /* topics */
 };
 
@@ -157,19 +158,38 @@ static bool embed_topic(struct finder *self, size_t topic, struct leat_error *er
 static bool embed_topics(struct finder *self, struct leat_error *err)
 {
     size_t width = model_width(self->emotion), topics = topics_count(self->topics);
-    if (width == 0)
-        return leat_fail(err, "setting topics.embeddings: the model for emotions gives no "
-                              "embeddings: classify.emotion_model or classify.model has to name an "
-                              "encoder's folder");
-    self->embeddings = malloc(AT_ONCE * width * sizeof *self->embeddings);
     self->topic_vectors = malloc((topics + 1) * width * sizeof *self->topic_vectors);
     self->cosines = malloc((topics + 1) * sizeof *self->cosines);
-    if (!self->embeddings || !self->topic_vectors || !self->cosines)
+    if (!self->topic_vectors || !self->cosines)
         return leat_fail(err, "out of memory");
     for (size_t topic = 0; topic < topics; topic++)
         if (!embed_topic(self, topic, err))
             return false;
     return true;
+}
+
+static bool open_embeddings(struct finder *self, const struct leat_settings *settings,
+                            struct leat_error *err)
+{
+    bool topics = leat_settings_bool(settings, "topics.embeddings");
+    self->store = leat_settings_bool(settings, "embeddings.store");
+    if (!topics && !self->store)
+        return true;
+    size_t width = model_width(self->emotion);
+    if (width == 0)
+        return leat_fail(err,
+                         "setting %s: the model for emotions gives no embeddings: "
+                         "classify.emotion_model or classify.model has to name an encoder's folder",
+                         topics ? "topics.embeddings" : "embeddings.store");
+    if (self->store && width > TEXT_EMBEDDING_MAX)
+        return leat_fail(err,
+                         "setting embeddings.store: the model's embeddings have %zu numbers; at "
+                         "most %d are stored",
+                         width, TEXT_EMBEDDING_MAX);
+    self->embeddings = malloc(AT_ONCE * width * sizeof *self->embeddings);
+    if (!self->embeddings)
+        return leat_fail(err, "out of memory");
+    return !topics || embed_topics(self, err);
 }
 
 static void make_fingerprint(struct finder *self, const struct leat_settings *settings)
@@ -184,7 +204,8 @@ static void make_fingerprint(struct finder *self, const struct leat_settings *se
         uint32_t version, with;
     } files = {.topics = topics_hash(self->topics),
                .version = TEXT_RESULT_VERSION,
-               .with = (self->sentiment ? 1 : 0) | (self->embeddings ? 2 : 0)};
+               .with = (self->sentiment ? 1 : 0) | (self->topic_vectors ? 2 : 0) |
+                       (self->store ? 4 : 0)};
     model_hash(self->emotion, files.models[0]);
     if (self->sentiment)
         model_hash(self->sentiment, files.models[1]);
@@ -212,7 +233,7 @@ static bool open_parts(struct finder *self, const struct leat_settings *settings
     self->sentiments = self->sentiment ? calloc(AT_ONCE, sizeof *self->sentiments) : NULL;
     if (!self->texts || (self->sentiment && !self->sentiments))
         return leat_fail(err, "out of memory");
-    if (leat_settings_bool(settings, "topics.embeddings") && !embed_topics(self, err))
+    if (!open_embeddings(self, settings, err))
         return false;
     make_fingerprint(self, settings);
     return true;
@@ -284,18 +305,18 @@ static void find_emotions(const struct finder *self, const struct model_text *te
 static void find_topics(struct finder *self, const struct model_text *text, struct text_result *out)
 {
     size_t width = model_width(self->emotion);
-    for (size_t i = 0; self->embeddings && i < topics_count(self->topics); i++)
+    for (size_t i = 0; self->topic_vectors && i < topics_count(self->topics); i++)
         self->cosines[i] =
             model_cosine(self->emotion, text->embedding, self->topic_vectors + i * width);
     struct topics_match matches[TOPICS_MOST];
     out->n_topics = topics_score(self->topics, self->scratch, text->text, text->size,
-                                 self->embeddings ? self->cosines : NULL, matches);
+                                 self->topic_vectors ? self->cosines : NULL, matches);
     for (size_t i = 0; i < out->n_topics; i++)
         out->topics[i] = (struct text_topic){
             .topic = of_string(matches[i].key),
             .confidence = matches[i].confidence,
             .keyword_score = matches[i].keyword_score,
-            .embedding_score = self->embeddings ? matches[i].embedding_score : (double)NAN,
+            .embedding_score = self->topic_vectors ? matches[i].embedding_score : (double)NAN,
         };
 }
 
@@ -329,6 +350,10 @@ bool finder_run(struct finder *self, const struct leat_span *texts, size_t n, fi
             find_emotions(self, &self->texts[i], &result);
             find_topics(self, &self->texts[i], &result);
             result.truncated = self->texts[i].truncated || sentiments[i].truncated;
+            result.embedding = (struct leat_span){0};
+            if (self->store)
+                result.embedding =
+                    text_embedding(self->texts[i].embedding, model_width(self->emotion));
             found(context, done + i, &result);
         }
     }

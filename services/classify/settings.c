@@ -71,6 +71,13 @@ const struct leat_setting classify_settings[] = {
      .min = 100,
      .max = 3600000,
      .help = "How often classify tells the caches which model, topics and settings it works with."},
+    {.name = "embeddings.store",
+     .type = LEAT_SET_BOOL,
+     .value = "no",
+     .help =
+         "Stores each text's embedding, of length 1, in the column embedding of its row. Turn it "
+         "on when every persist is of a version that knows the column: an older one makes dead "
+         "letters of such texts."},
     {.name = "topics.whole_value",
      .type = LEAT_SET_REAL,
      .value = "1.2",

@@ -14,6 +14,7 @@ enum leat_column_type {
     LEAT_COL_UUID,        /* 16 bytes      TEXT, 8-4-4-4-12 */
     LEAT_COL_JSONB,       /* JSON text     TEXT */
     LEAT_COL_BYTEA,       /* bytea         BLOB */
+    LEAT_COL_REALS,       /* real[]        BLOB: float32, little-endian, one after the other */
 };
 
 /* One value of a row. Text and bytes belong to the batch the row was made of. The last value of a
@@ -23,7 +24,7 @@ enum leat_column_type {
 struct leat_value {
     bool null;
     union {
-        struct leat_span bytes; /* TEXT, UUID (16 bytes), JSONB, BYTEA */
+        struct leat_span bytes; /* TEXT, UUID (16 bytes), JSONB, BYTEA, REALS (as in SQLite) */
         int64_t integer;        /* BIGINT, BOOL, TIMESTAMPTZ */
         double real;            /* DOUBLE */
         struct {

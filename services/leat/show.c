@@ -1,4 +1,5 @@
 /* leat show: one text, or one row of a series, with all that was found in it. */
+#include "services/flows/text/table.h"
 #include "services/leat/commands.h"
 #include "services/leat/show_series.h"
 #include "services/leat/stored.h"
@@ -24,7 +25,8 @@ static const struct manual_section show_sections[] = {
     {"What is shown",
      "The text; its sentiment (from -1 to 1, with the label that follows from it); the emotion, "
      "with the distribution over eight emotions; the model's own labels that passed their "
-     "thresholds, with probabilities; topics with their confidence; the weights; what the client "
+     "thresholds, with probabilities; topics with their confidence; the first numbers of "
+     "its embedding, if that is stored; the weights; what the client "
      "said of its source; when it was published and ingested; model and version.\n"
      "\n"
      "Of a row of a series: for each domain (idx, bqx) its value, and for each window the figures "
@@ -53,51 +55,23 @@ const struct manual show_manual = {
     .sections = show_sections,
 };
 
-enum column {
-    COL_ID,
-    COL_VERSION,
-    COL_ORIGIN,
-    COL_SEQ,
-    COL_TEXT,
-    COL_SOURCE_TYPE,
-    COL_PLATFORM,
-    COL_AUTHOR,
-    COL_URL,
-    COL_LANG,
-    COL_VERIFIED,
-    COL_REACH,
-    COL_PUBLISHED_AT,
-    COL_INGESTED_AT,
-    COL_MODEL,
-    COL_SENTIMENT_LABEL,
-    COL_SENTIMENT_SCORE,
-    COL_EMOTION_LABEL,
-    COL_EMOTION_SCORE,
-    COL_DISTRIBUTION,
-    COL_EMOTIONS,
-    COL_INFLUENCE,
-    COL_CONFIDENCE,
-    COL_PRIMARY_TOPIC,
-    COL_TOPICS,
-    COL_TRUNCATED,
-    COLUMNS,
+/* The columns of the table texts, in its order: as a question, and how each is written. */
+struct asked {
+    char sql[1024];
+    enum stored_type types[64];
 };
 
-static const struct query_sql select_text = {
-    .postgresql =
-        "SELECT id, version, origin, seq, text, source_type, platform, author, url, lang, "
-        "verified, reach, published_at, ingested_at, model, sentiment_label, sentiment_score, "
-        "emotion_label, emotion_score, emotion_distribution, emotions, influence_weight, "
-        "confidence_weight, primary_topic, topics, truncated FROM texts WHERE id = $1"};
-
-static const enum stored_type types[COLUMNS] = {
-    [COL_VERSION] = STORED_INTEGER,      [COL_SEQ] = STORED_INTEGER,
-    [COL_VERIFIED] = STORED_BOOL,        [COL_REACH] = STORED_INTEGER,
-    [COL_SENTIMENT_SCORE] = STORED_REAL, [COL_EMOTION_SCORE] = STORED_REAL,
-    [COL_DISTRIBUTION] = STORED_JSON,    [COL_EMOTIONS] = STORED_JSON,
-    [COL_INFLUENCE] = STORED_REAL,       [COL_CONFIDENCE] = STORED_REAL,
-    [COL_TOPICS] = STORED_JSON,          [COL_TRUNCATED] = STORED_BOOL,
-};
+static void ask_for_all(struct asked *self)
+{
+    const struct leat_table *table = &text_table;
+    size_t size = (size_t)snprintf(self->sql, sizeof self->sql, "SELECT ");
+    for (size_t i = 0; i < table->n_columns && i < sizeof self->types / sizeof *self->types; i++) {
+        self->types[i] = stored_type_of(table->columns[i].type);
+        size += (size_t)snprintf(self->sql + size, sizeof self->sql - size, "%s\"%s\"",
+                                 i ? ", " : "", table->columns[i].name);
+    }
+    snprintf(self->sql + size, sizeof self->sql - size, " FROM \"%s\" WHERE id = $1", table->name);
+}
 
 static const struct query_sql select_dead = {
     .postgresql = "SELECT origin, seq, record, stage, code, message, first_seen, last_seen "
@@ -112,10 +86,12 @@ enum {
     INDENT = 14,
     NAME = 16, /* columns of a label */
     BAR = 24,
+    EMBEDDING_SHOWN = 4, /* of its numbers */
 };
 
 struct show {
     struct query *query;
+    struct asked asked;
     struct render to;
     bool json;
     json_t *row, *dead; /* of the id in hand */
@@ -125,7 +101,7 @@ struct show {
 static bool keep_row(void *arg, const struct query_row *row)
 {
     struct show *self = arg;
-    self->row = stored_json(row, types);
+    self->row = stored_json(row, self->asked.types);
     return true;
 }
 
@@ -280,6 +256,20 @@ static void show_topics(const struct show *self)
     }
 }
 
+/* Its length and the first of its numbers; --json has them all. */
+static void show_embedding(const struct show *self)
+{
+    const json_t *all = json_object_get(self->row, "embedding");
+    size_t n = json_array_size(all);
+    if (n == 0)
+        return;
+    title(self, "embedding");
+    fprintf(self->to.out, "%zu numbers", n);
+    for (size_t i = 0; i < n && i < EMBEDDING_SHOWN; i++)
+        fprintf(self->to.out, "%s %.4f", i ? "," : ":", json_number_value(json_array_get(all, i)));
+    fputs(n > EMBEDDING_SHOWN ? ", ...\n" : "\n", self->to.out);
+}
+
 static void line(const struct show *self, const char *name, const char *text)
 {
     if (!*text)
@@ -343,6 +333,7 @@ static void show_text(const struct show *self)
     show_labels(self);
     fputc('\n', self->to.out);
     show_topics(self);
+    show_embedding(self);
     title(self, "weights");
     fprintf(self->to.out, "influence %.2f of 5, confidence %.3f\n\n",
             real_of(self->row, "influence_weight"), real_of(self->row, "confidence_weight"));
@@ -388,7 +379,8 @@ static bool show_one(struct show *self, const char *id, bool *found, struct leat
 {
     self->row = NULL;
     self->dead = json_array();
-    bool read = query_run(self->query, &select_text, &id, 1, keep_row, self, err) &&
+    const struct query_sql all = {.postgresql = self->asked.sql};
+    bool read = query_run(self->query, &all, &id, 1, keep_row, self, err) &&
                 query_run(self->query, &select_dead, &id, 1, keep_dead, self, err);
     *found = read && self->row;
     if (read && self->json) {
@@ -447,6 +439,7 @@ int command_show(int argc, char **argv)
     struct show self = {.json = options_has(&options, "--json")};
     char at[ISO_TIME_MAX];
     render_init(&self.to, stdout);
+    ask_for_all(&self.asked);
     if (!stored_moment(&options, "--at", at, &self.at, &err)) {
         render_complain("leat show", "%s", err.text);
     } else if (options.n_operands == 0) {

@@ -2,6 +2,9 @@
 
 #include "services/leat/cell.h"
 
+#include <endian.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -47,6 +50,27 @@ uint64_t stored_count(const struct query_row *row, size_t column)
     return strtoull(stored_text(row, column), NULL, 10);
 }
 
+/* In as few digits as give the same float32 again. */
+static json_t *reals_json(const char *bytes, size_t size)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i + sizeof(float) <= size; i += sizeof(float)) {
+        uint32_t bits;
+        float value;
+        char text[24];
+        memcpy(&bits, bytes + i, sizeof bits);
+        bits = le32toh(bits);
+        memcpy(&value, &bits, sizeof value);
+        for (int digits = 6; digits <= 9; digits++) {
+            snprintf(text, sizeof text, "%.*g", digits, (double)value);
+            if (strtof(text, NULL) == value)
+                break;
+        }
+        json_array_append_new(array, json_real(strtod(text, NULL)));
+    }
+    return array;
+}
+
 static json_t *value_json(const char *text, size_t size, enum stored_type type)
 {
     switch (type) {
@@ -58,12 +82,37 @@ static json_t *value_json(const char *text, size_t size, enum stored_type type)
         return json_boolean(*text == '1');
     case STORED_JSON:
         return json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    case STORED_REALS:
+        return reals_json(text, size);
     case STORED_NONE:
         return NULL;
     case STORED_TEXT:
         break;
     }
     return json_stringn(text, size);
+}
+
+enum stored_type stored_type_of(enum leat_column_type type)
+{
+    switch (type) {
+    case LEAT_COL_BIGINT:
+        return STORED_INTEGER;
+    case LEAT_COL_BOOL:
+        return STORED_BOOL;
+    case LEAT_COL_DOUBLE:
+        return STORED_REAL;
+    case LEAT_COL_JSONB:
+        return STORED_JSON;
+    case LEAT_COL_REALS:
+        return STORED_REALS;
+    case LEAT_COL_BYTEA:
+        return STORED_NONE;
+    case LEAT_COL_TEXT:
+    case LEAT_COL_TIMESTAMPTZ:
+    case LEAT_COL_UUID:
+        break;
+    }
+    return STORED_TEXT;
 }
 
 json_t *stored_json(const struct query_row *row, const enum stored_type *types)

@@ -2,6 +2,7 @@
 #ifndef LEAT_CLI_STORED_H
 #define LEAT_CLI_STORED_H
 
+#include "services/flows/table.h"
 #include "services/leat/options.h"
 #include "services/persist/iso.h"
 #include "services/persist/query.h"
@@ -24,8 +25,12 @@ enum stored_type {
     STORED_REAL,
     STORED_BOOL,
     STORED_JSON,
-    STORED_NONE, /* null: the caller writes it */
+    STORED_REALS, /* an array of numbers */
+    STORED_NONE,  /* null: the caller writes it */
 };
+
+/* How a column of a table is written. */
+enum stored_type stored_type_of(enum leat_column_type type);
 
 /* The row as a JSON object, types by column; the caller's. */
 json_t *stored_json(const struct query_row *row, const enum stored_type *types);

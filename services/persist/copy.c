@@ -7,7 +7,11 @@
 #include <string.h>
 
 /* A length and at most 16 bytes, but for the types that bring their own size. */
-enum { FIELD_MAX = 4 + 16 };
+enum {
+    FIELD_MAX = 4 + 16,
+    ARRAY_HEAD = 5 * 4,
+    ARRAY_REAL = 4 + 4,
+};
 
 static const int64_t EPOCH_2000 = 946684800000000; /* µs from 1970 to 2000 */
 
@@ -78,9 +82,39 @@ static uint8_t *put_double(uint8_t *at, double value)
     return put64(at, bits);
 }
 
-static bool has_own_size(enum leat_column_type type)
+/* One dimension, no NULLs, the type of its elements (pg_type.dat), how many, the first one's
+ * number; then each with its length. */
+static uint8_t *put_reals(uint8_t *at, struct leat_span reals)
 {
-    return type == LEAT_COL_TEXT || type == LEAT_COL_JSONB || type == LEAT_COL_BYTEA;
+    static const uint32_t float4 = 700;
+    size_t n = reals.size / sizeof(float);
+    at = put32(at, (uint32_t)(ARRAY_HEAD + n * ARRAY_REAL));
+    at = put32(at, 1);
+    at = put32(at, 0);
+    at = put32(at, float4);
+    at = put32(at, (uint32_t)n);
+    at = put32(at, 1);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, reals.data + i * sizeof bits, sizeof bits);
+        at = put32(put32(at, sizeof bits), le32toh(bits));
+    }
+    return at;
+}
+
+/* Bytes that a value takes besides FIELD_MAX. */
+static size_t own_size(enum leat_column_type type, const struct leat_value *value)
+{
+    switch (type) {
+    case LEAT_COL_TEXT:
+    case LEAT_COL_JSONB:
+    case LEAT_COL_BYTEA:
+        return value->bytes.size;
+    case LEAT_COL_REALS:
+        return ARRAY_HEAD + value->bytes.size / sizeof(float) * ARRAY_REAL;
+    default:
+        return 0;
+    }
 }
 
 /* Bytes that a row takes at most. */
@@ -88,8 +122,8 @@ static size_t row_bound(const struct leat_table *table, const struct leat_value 
 {
     size_t bound = 2 + table->n_columns * FIELD_MAX, own = leat_table_singles(table);
     for (size_t i = 0; i < own; i++)
-        if (!values[i].null && has_own_size(table->columns[i].type))
-            bound += values[i].bytes.size;
+        if (!values[i].null)
+            bound += own_size(table->columns[i].type, &values[i]);
     return bound;
 }
 
@@ -102,6 +136,8 @@ static uint8_t *put_value(uint8_t *at, enum leat_column_type type, const struct 
         return put_bytes(at, value->bytes);
     case LEAT_COL_JSONB:
         return put_jsonb(at, value->bytes);
+    case LEAT_COL_REALS:
+        return put_reals(at, value->bytes);
     case LEAT_COL_BIGINT:
         return put64(at, (uint64_t)value->integer);
     case LEAT_COL_TIMESTAMPTZ:

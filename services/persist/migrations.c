@@ -13,17 +13,21 @@
 
 EMBED(migrations_postgresql_001, "postgresql/001_texts.sql");
 EMBED(migrations_postgresql_002, "postgresql/002_dead_letters.sql");
+EMBED(migrations_postgresql_003, "postgresql/003_embedding.sql");
 EMBED(migrations_sqlite_001, "sqlite/001_texts.sql");
 EMBED(migrations_sqlite_002, "sqlite/002_dead_letters.sql");
+EMBED(migrations_sqlite_003, "sqlite/003_embedding.sql");
 
 const struct migration migrations_postgresql[] = {
     {1, "texts", migrations_postgresql_001},
     {2, "dead_letters", migrations_postgresql_002},
+    {3, "embedding", migrations_postgresql_003},
     {0, NULL, NULL},
 };
 
 const struct migration migrations_sqlite[] = {
     {1, "texts", migrations_sqlite_001},
     {2, "dead_letters", migrations_sqlite_002},
+    {3, "embedding", migrations_sqlite_003},
     {0, NULL, NULL},
 };

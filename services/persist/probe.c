@@ -2,7 +2,7 @@
 
 static struct leat_value probe_value(enum leat_column_type type)
 {
-    static const uint8_t zeros[LEAT_ID_SIZE] = {0};
+    static const uint8_t zeros[LEAT_ID_SIZE] = {0}; /* also four reals */
     switch (type) {
     case LEAT_COL_TEXT:
     case LEAT_COL_BYTEA:
@@ -10,6 +10,7 @@ static struct leat_value probe_value(enum leat_column_type type)
     case LEAT_COL_JSONB:
         return (struct leat_value){.bytes = {(const uint8_t *)"[]", 2}};
     case LEAT_COL_UUID:
+    case LEAT_COL_REALS:
         return (struct leat_value){.bytes = {zeros, sizeof zeros}};
     case LEAT_COL_DOUBLE:
         return (struct leat_value){.real = 0};

@@ -30,11 +30,12 @@ struct query_sql {
 };
 
 /* One row. Valid until the callback returns. Every value is text with a NUL behind it, except
- * bytea/BLOB, which are the raw bytes. Written alike for both stores:
+ * bytea/BLOB and real[], which are raw bytes. Written alike for both stores:
  *   booleans   "1" or "0"
  *   times      2026-01-31T12:00:00.123456Z
  *   UUIDs      8-4-4-4-12 in small letters
  *   JSON       JSON text (white space may differ)
+ *   real[]     float32, little-endian, one after the other
  *   numbers    float8 in as few digits as give the same number again
  *   NULL       value NULL, size 0 */
 struct query_row {

@@ -1,12 +1,14 @@
 #include "services/persist/query_engine.h"
 
+#include <endian.h>
 #include <libpq-fe.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Types by their fixed numbers (pg_type.dat of PostgreSQL). */
-enum { OID_BOOL = 16, OID_BYTEA = 17, OID_TIMESTAMPTZ = 1184 };
+enum { OID_BOOL = 16, OID_BYTEA = 17, OID_REALS = 1021, OID_TIMESTAMPTZ = 1184 };
 
 static void take_message(struct leat_error *err, const char *message)
 {
@@ -51,10 +53,11 @@ static void *open_session(const char *url, struct leat_error *err)
     return NULL;
 }
 
-/* A value that had to be written in another way; `bytes` is PQunescapeBytea's. */
+/* A value that had to be written in another way; `bytes` is PQunescapeBytea's, `reals` malloc's. */
 struct rewritten {
     char time[40];
     unsigned char *bytes;
+    uint8_t *reals;
 };
 
 /* "2026-01-31 12:00:00.12+00" becomes 2026-01-31T12:00:00.120000Z; anything else (infinity) stays.
@@ -71,6 +74,27 @@ static const char *rewrite_time(const char *text, char to[40])
             digits[at++] = *c;
     snprintf(to, 40, "%.*sT%.*s.%sZ", date, text, clock - date - 1, text + date + 1, digits);
     return to;
+}
+
+/* "{0.25,-1}" as float32, little-endian; what is no number is 0. */
+static uint8_t *rewrite_reals(const char *text, size_t *size)
+{
+    uint8_t *reals = malloc(strlen(text) * sizeof(float));
+    if (!reals)
+        abort();
+    *size = 0;
+    for (const char *at = text + 1; *at && *at != '}';) {
+        char *end;
+        float value = strtof(at, &end);
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        bits = htole32(bits);
+        memcpy(reals + *size, &bits, sizeof bits);
+        *size += sizeof bits;
+        end += strcspn(end, ",}");
+        at = *end == ',' ? end + 1 : end;
+    }
+    return reals;
 }
 
 static void take_value(const PGresult *result, int column, const char **value, size_t *size,
@@ -90,6 +114,10 @@ static void take_value(const PGresult *result, int column, const char **value, s
     case OID_TIMESTAMPTZ:
         *value = rewrite_time(*value, rewritten->time);
         *size = strlen(*value);
+        break;
+    case OID_REALS:
+        rewritten->reals = rewrite_reals(*value, size);
+        *value = (const char *)rewritten->reals;
         break;
     case OID_BYTEA:
         rewritten->bytes = PQunescapeBytea((const unsigned char *)*value, size);
@@ -112,8 +140,10 @@ static bool show_row(const PGresult *result, query_row_fn *each, void *arg)
     }
     const struct query_row row = {.n = (size_t)n, .names = names, .values = values, .sizes = sizes};
     bool more = each(arg, &row);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         PQfreemem(rewritten[i].bytes);
+        free(rewritten[i].reals);
+    }
     return more;
 }
 

@@ -18,6 +18,7 @@ static const char *type_of(enum leat_column_type type)
         [LEAT_COL_UUID] = "uuid",
         [LEAT_COL_JSONB] = "jsonb",
         [LEAT_COL_BYTEA] = "bytea",
+        [LEAT_COL_REALS] = "real[]",
     };
     return names[type];
 }

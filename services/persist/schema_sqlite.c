@@ -11,7 +11,7 @@ static const char *type_of(enum leat_column_type type)
     static const char *const names[] = {
         [LEAT_COL_TEXT] = "TEXT",   [LEAT_COL_BIGINT] = "INTEGER",   [LEAT_COL_BOOL] = "INTEGER",
         [LEAT_COL_DOUBLE] = "REAL", [LEAT_COL_TIMESTAMPTZ] = "TEXT", [LEAT_COL_UUID] = "TEXT",
-        [LEAT_COL_JSONB] = "TEXT",  [LEAT_COL_BYTEA] = "BLOB",
+        [LEAT_COL_JSONB] = "TEXT",  [LEAT_COL_BYTEA] = "BLOB",       [LEAT_COL_REALS] = "BLOB",
     };
     return names[type];
 }

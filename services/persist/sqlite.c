@@ -177,6 +177,7 @@ static void bind_value(sqlite3_stmt *statement, int at, enum leat_column_type ty
                   value->bytes.size);
         break;
     case LEAT_COL_BYTEA:
+    case LEAT_COL_REALS:
         sqlite3_bind_blob64(statement, at, value->bytes.size ? (const void *)value->bytes.data : "",
                             value->bytes.size, SQLITE_STATIC);
         break;

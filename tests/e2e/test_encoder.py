@@ -1,7 +1,10 @@
 """A BERT-family model's folder does what the shipped model does, behind the same settings."""
 
+import contextlib
 import json
+import math
 import shutil
+import struct
 
 import harness
 from test_pipeline import check_row, found
@@ -30,6 +33,53 @@ def test_a_folder_as_the_hub_serves_it_classifies_every_id_once():
             assert program.metric("leat_classify_seconds_total", doing="computing") > 0
         finally:
             embedded.close()
+
+
+def unpacked(blob):
+    return struct.unpack(f"<{len(blob) // 4}f", blob)
+
+
+def test_embeddings_are_stored_also_from_the_cache_and_shown():
+    with harness.folder() as folder:
+        embedded = harness.Embedded(folder, *SETTINGS, "--set", "embeddings.store=yes")
+        try:
+            path = folder / "texts.ndjson"
+            for prefix in "ab":
+                path.write_text("".join(json.dumps({"id": f"{prefix}{i}", "text": f"a good day {i % 50}"})
+                                        + "\n" for i in range(100)))
+                assert harness.send(embedded.endpoint, path)["committed"] == 100
+                harness.until("the cache has all of them",
+                              lambda: embedded.program.metric("leat_cache_fills_total") >= 50)
+            rows = dict(embedded.query("SELECT id, embedding FROM texts"))
+            assert len(rows) == 200
+            for name, blob in rows.items():
+                assert abs(math.hypot(*unpacked(blob)) - 1) < 1e-5, name
+                assert blob == rows[f"a{int(name[1:]) % 50}"], name
+            assert embedded.program.metric("leat_classify_texts_total", source="cache") == 100
+            shown = json.loads(harness.leat("show", "--data", embedded.data, "--json", "a1",
+                                            check=True).stdout)
+            assert struct.pack("<16f", *shown["embedding"]) == rows["a1"]
+            told = harness.leat("show", "--data", embedded.data, "a1", check=True).stdout
+            assert f"embedding   16 numbers: {shown['embedding'][0]:.4f}," in told, told
+        finally:
+            embedded.close()
+
+
+def test_embeddings_are_arrays_of_reals_in_postgresql():
+    with harness.folder() as folder, contextlib.closing(harness.Postgres(folder / "pg")) as postgres:
+        cluster = harness.Cluster(folder, postgres, None, settings={
+            "classify.model": FOLDER, "classify.threads": 2, "embeddings.store": "yes"})
+        try:
+            path = harness.texts_file(folder / "texts.ndjson", range(20))
+            assert harness.send(cluster.endpoint, path)["committed"] == 20
+            rows = cluster.query("SELECT array_length(embedding, 1), (SELECT sum(x * x) FROM "
+                                 "unnest(embedding) AS x) FROM texts")
+            assert len(rows) == 20 and all(n == 16 and abs(square - 1) < 1e-5 for n, square in rows)
+            one = json.loads(harness.leat("show", "--store", postgres.conninfo, "--json", "t1",
+                                          check=True).stdout)
+            assert one["embedding"] == cluster.query("SELECT embedding FROM texts WHERE id = 't1'")[0][0]
+        finally:
+            cluster.close()
 
 
 def test_a_model_is_inspected_edited_and_checked():

@@ -21,6 +21,7 @@ static const struct leat_column columns[] = {
     {.name = "u", .type = LEAT_COL_UUID},
     {.name = "j", .type = LEAT_COL_JSONB},
     {.name = "y", .type = LEAT_COL_BYTEA},
+    {.name = "r", .type = LEAT_COL_REALS},
     {.name = NULL},
 };
 enum { COLUMNS = sizeof columns / sizeof *columns - 1 };
@@ -44,6 +45,7 @@ static void fill(struct leat_value *values)
     values[5].bytes = (struct leat_span){uuid, 16};
     values[6].bytes = span("{}");
     values[7].bytes = (struct leat_span){(const uint8_t *)"\0\xff", 2};
+    values[8].bytes = (struct leat_span){(const uint8_t *)"\0\0\xc0\x3f\0\0\0\xbf", 8};
 }
 
 static void every_type_has_its_bytes(void **state)
@@ -52,7 +54,7 @@ static void every_type_has_its_bytes(void **state)
     static const uint8_t expected[] = "PGCOPY\n\377\r\n\0"
                                       "\0\0\0\0"
                                       "\0\0\0\0"
-                                      "\0\x08"
+                                      "\0\x09"
                                       "\0\0\0\x02"
                                       "hi"
                                       "\0\0\0\x08"
@@ -69,6 +71,11 @@ static void every_type_has_its_bytes(void **state)
                                       "\x01{}"
                                       "\0\0\0\x02"
                                       "\0\xff"
+                                      "\0\0\0\x24"
+                                      "\0\0\0\x01\0\0\0\0\0\0\x02\xbc"
+                                      "\0\0\0\x02\0\0\0\x01"
+                                      "\0\0\0\x04\x3f\xc0\0\0"
+                                      "\0\0\0\x04\xbf\0\0\0"
                                       "\xff\xff";
     struct leat_value values[COLUMNS];
     struct copy copy = {0};
@@ -104,7 +111,7 @@ static void empty_texts_are_not_null(void **state)
     fill(values);
     values[0].bytes = (struct leat_span){NULL, 0};
     copy_row(&copy, &table, values);
-    assert_memory_equal(copy.data, "\0\x08\0\0\0\0", 6);
+    assert_memory_equal(copy.data, "\0\x09\0\0\0\0", 6);
     copy_destroy(&copy);
 }
 
@@ -120,9 +127,11 @@ static void a_buffer_grows_with_any_row(void **state)
     for (size_t n = 1; n <= size; n = n * 3 + 1) {
         size_t before = copy.size;
         values[0].bytes = values[7].bytes = (struct leat_span){(const uint8_t *)text, n};
+        values[8].bytes = (struct leat_span){(const uint8_t *)text, n & ~(size_t)3};
         copy_row(&copy, &table, values);
         assert_memory_equal(copy.data + before + 6, text, n);
-        assert_memory_equal(copy.data + copy.size - n, text, n);
+        size_t reals = 24 + values[8].bytes.size * 2;
+        assert_memory_equal(copy.data + copy.size - reals - n, text, n);
     }
     free(text);
     copy_destroy(&copy);

@@ -153,6 +153,33 @@ static void embeddings_find_topics_when_they_are_asked_to(void **state)
     finder_close(&finder);
 }
 
+static void keep_length(void *context, size_t index, const struct text_result *result)
+{
+    double sum = 0;
+    for (size_t i = 0; i < result->embedding.size; i += sizeof(float)) {
+        float value;
+        memcpy(&value, result->embedding.data + i, sizeof value);
+        sum += (double)value * (double)value;
+    }
+    ((double *)context)[index] = sum;
+}
+
+static void embeddings_are_in_the_result_when_they_are_to_be_stored(void **state)
+{
+    (void)state;
+    struct finder *finder = open_finder(SETTINGS("classify.model=" WHOLE, "embeddings.store=yes"));
+    struct leat_span text = {(const uint8_t *)sample[0], strlen(sample[0])};
+    struct leat_error err;
+    struct copy found;
+    double length = 0;
+    assert_true(finder_run(finder, &text, 1, keep, &found, &err));
+    assert_int_equal(found.result.embedding.size, 16 * sizeof(float));
+    assert_true(found.result.n_topics == 0 || isnan(found.result.topics[0].embedding_score));
+    assert_true(finder_run(finder, &text, 1, keep_length, &length, &err));
+    assert_true(fabs(length - 1) < 1e-5);
+    finder_close(&finder);
+}
+
 static void fingerprint(struct leat_settings *settings, uint8_t out[16])
 {
     struct finder *finder = open_finder(settings);
@@ -171,6 +198,7 @@ static void whatever_changes_results_changes_the_fingerprint(void **state)
     struct leat_settings *changed[] = {
         SETTINGS("classify.model=" WHOLE, "classify.precision=bf16"),
         SETTINGS("classify.model=" WHOLE, "classify.precision=f32", "topics.embeddings=yes"),
+        SETTINGS("classify.model=" WHOLE, "classify.precision=f32", "embeddings.store=yes"),
         SETTINGS("classify.model=" WHOLE, "classify.precision=f32", "topics.keep_from=0.3"),
         SETTINGS("classify.model=" WHOLE, "classify.precision=f32", "topics.embedding_floor=0.3"),
         SETTINGS("classify.model=" WHOLE, "classify.precision=f32", "topics.most=4"),
@@ -339,6 +367,7 @@ static void settings_that_do_not_fit_are_refused(void **state)
     refused(SETTINGS("classify.model=/nowhere/at-all.model"), "setting classify.model: ");
     refused(SETTINGS("classify.model=tests/data/encoder/bert"), "tokenizer.json");
     refused(SETTINGS("topics.embeddings=yes"), "setting topics.embeddings");
+    refused(SETTINGS("embeddings.store=yes"), "setting embeddings.store");
     refused(SETTINGS("classify.sentiment_lower=0.5"), "classify.sentiment_lower must be below");
     char folder[64], setting[128];
     copy_folder(folder);
@@ -363,6 +392,7 @@ int main(void)
         cmocka_unit_test(an_encoder_folder_classifies),
         cmocka_unit_test(a_text_gets_the_same_alone_and_among_others),
         cmocka_unit_test(embeddings_find_topics_when_they_are_asked_to),
+        cmocka_unit_test(embeddings_are_in_the_result_when_they_are_to_be_stored),
         cmocka_unit_test(whatever_changes_results_changes_the_fingerprint),
         cmocka_unit_test(emotion_and_sentiment_may_come_from_two_models),
         cmocka_unit_test(a_card_that_was_written_is_read_and_heeded),

@@ -649,7 +649,7 @@ static void migrations_are_applied_once_by_many_at_once(void **state)
         writer_close(&writers[i]);
     }
     assert_answer(url, "SELECT number, name FROM leat_migrations ORDER BY number",
-                  "1|texts\n2|dead_letters");
+                  "1|texts\n2|dead_letters\n3|embedding");
 }
 
 /* A store that cannot be opened at all. */

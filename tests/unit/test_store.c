@@ -126,6 +126,72 @@ static void every_column_comes_back_as_it_was(void **state)
                   "positive|0.75|joy|0.6|1.95|0.675|economy|0");
 }
 
+/* The bytes of two float32, little-endian, as hexadecimal digits. */
+static bool take_reals(void *arg, const struct query_row *row)
+{
+    char *to = arg;
+    for (size_t i = 0; i < row->sizes[0] && i < 16; i++)
+        sprintf(to + 2 * i, "%02x", (uint8_t)row->values[0][i]);
+    if (!row->values[0])
+        strcpy(to, "null");
+    return true;
+}
+
+static void assert_embedding(struct fixture *f, const char *id, const char *expected)
+{
+    char found[40] = "";
+    struct leat_error err;
+    const struct query_sql sql = {"SELECT embedding FROM texts WHERE id = $1", NULL};
+    struct query *query = query_open(f->url, &err);
+    assert_true(query_run(query, &sql, &id, 1, take_reals, found, &err));
+    query_close(&query);
+    assert_string_equal(found, expected);
+}
+
+static const float half[] = {0.5f, -1e-9f};
+
+static void an_embedding_comes_back_to_the_bit(void **state)
+{
+    struct fixture *f = *state;
+    const struct texts_item items[] = {{.id = "a", .text = "t", .embedding = half},
+                                       {.id = "b", .text = "u"}};
+    write_batch(f, texts_batch(1, 7, 1000, items, 2));
+    assert_embedding(f, "a", "0000003f5f7089b0");
+    assert_embedding(f, "b", "null");
+    char *answer = cluster_ask_both(
+        f->url, "SELECT array_length(embedding, 1), embedding[1] FROM texts WHERE id = 'a'",
+        "SELECT length(embedding) / 4, 0.5 FROM texts WHERE id = 'a'");
+    assert_string_equal(answer, "2|0.5");
+    free(answer);
+    write_batch(f, texts_batch(1, 8, 2000, &(struct texts_item){.id = "a", .text = "v"}, 1));
+    assert_embedding(f, "a", "null"); /* of the older version, which is gone */
+}
+
+/* As a program that knows of no embeddings has left it, and goes on to write beside a new one. */
+static void a_store_of_before_gets_its_column_and_serves_both(void **state)
+{
+    struct fixture *f = *state;
+    struct leat_error err;
+    write_text(f, 1, 1000, "t");
+    store_close(&f->store);
+    assert_true(cluster_execute(f->url, "ALTER TABLE texts DROP COLUMN embedding"));
+    assert_true(cluster_execute(f->url, "DELETE FROM leat_migrations WHERE number > 2"));
+    f->store = store_open(&f->options, f->load, &err);
+    const struct texts_item item = {.id = "b", .text = "t", .embedding = half};
+    write_batch(f, texts_batch(1, 8, 2000, &item, 1));
+    assert_embedding(f, "a", "null");
+    assert_embedding(f, "b", "0000003f5f7089b0");
+    assert_true(cluster_execute(
+        f->url, "INSERT INTO texts (id, version, origin, seq, text, verified, reach, ingested_at,"
+                " model, sentiment_label, sentiment_score, emotion_label, emotion_score,"
+                " emotion_distribution, emotions, influence_weight, confidence_weight, topics,"
+                " truncated) SELECT 'c', version, origin, seq, text, verified, reach, ingested_at,"
+                " model, sentiment_label, sentiment_score, emotion_label, emotion_score,"
+                " emotion_distribution, emotions, influence_weight, confidence_weight, topics,"
+                " truncated FROM texts WHERE id = 'a'"));
+    assert_embedding(f, "c", "null");
+}
+
 static void json_is_json(void **state)
 {
     struct fixture *f = *state;
@@ -358,7 +424,7 @@ static void a_store_that_was_closed_opens_again(void **state)
     write_text(f, 1, 1001, "u");
     assert_answer(f->url, "SELECT text FROM texts", "u");
     assert_answer(f->url, "SELECT number, name FROM leat_migrations ORDER BY number",
-                  "1|texts\n2|dead_letters");
+                  "1|texts\n2|dead_letters\n3|embedding");
 }
 
 static void nothing_can_be_written_through_a_query(void **state)
@@ -401,6 +467,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_BOTH(every_column_comes_back_as_it_was),
+        ON_BOTH(an_embedding_comes_back_to_the_bit),
+        ON_BOTH(a_store_of_before_gets_its_column_and_serves_both),
         ON_BOTH(json_is_json),
         ON_BOTH(topics_and_emotions_unfold_in_order),
         ON_BOTH(a_newer_version_wins),

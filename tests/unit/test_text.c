@@ -321,6 +321,55 @@ static void a_result_survives_packing(void **state)
     }
 }
 
+static void an_embedding_travels_behind_what_was_there_before(void **state)
+{
+    struct fixture *f = *state;
+    struct text_result in = example(), out;
+    struct leat_error err;
+    float values[] = {0.6f, -0.8f};
+    text_result_pack(&in, &f->packed);
+    size_t without = f->packed.size;
+    assert_int_equal(f->packed.data[0], (char)0x9a); /* as programs read it that know of none */
+    msgpack_sbuffer_clear(&f->packed);
+    in.embedding = text_embedding(values, 2);
+    text_result_pack(&in, &f->packed);
+    assert_int_equal(f->packed.size, without + 2 + 8);
+    struct leat_span packed = {(const uint8_t *)f->packed.data, f->packed.size};
+    assert_true(text_result_read(packed, &f->zone, &out, &err));
+    assert_int_equal(out.embedding.size, 8);
+    assert_memory_equal(out.embedding.data, "\x9a\x99\x19\x3f\xcd\xcc\x4c\xbf", 8);
+    f->packed.data[f->packed.size - 1] = 0x7f; /* no number */
+    f->packed.data[f->packed.size - 2] |= (char)0x80;
+    assert_false(text_result_read(packed, &f->zone, &out, &err));
+}
+
+/* Some value behind the ten that every result has. */
+static bool read_with(struct fixture *f, struct leat_span embedding, bool more)
+{
+    struct text_result in = example(), out;
+    struct leat_error err;
+    msgpack_sbuffer_clear(&f->packed);
+    text_result_pack(&in, &f->packed);
+    f->packed.data[0] = (char)(0x9b + more);
+    leat_pack_bin(&f->pk, embedding);
+    if (more)
+        msgpack_pack_true(&f->pk);
+    struct leat_span packed = {(const uint8_t *)f->packed.data, f->packed.size};
+    return text_result_read(packed, &f->zone, &out, &err);
+}
+
+static void embeddings_of_the_wrong_size_are_refused_and_later_values_are_not(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t zeros[TEXT_EMBEDDING_MAX * sizeof(float) + sizeof(float)];
+    assert_false(read_with(f, (struct leat_span){zeros, 0}, false));
+    assert_false(read_with(f, (struct leat_span){zeros, 7}, false));
+    assert_false(read_with(f, (struct leat_span){zeros, sizeof zeros}, false));
+    assert_true(read_with(f, (struct leat_span){zeros, sizeof zeros - sizeof(float)}, false));
+    assert_true(read_with(f, (struct leat_span){zeros, 8}, true));
+    assert_true(2 * f->packed.size <= text_flow.growth);
+}
+
 static void a_distribution_that_does_not_sum_to_one_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -513,6 +562,8 @@ int main(void)
         TEST(texts_that_cannot_be_stored_are_refused),
         TEST(times_are_read_as_rfc_3339_says),
         TEST(a_result_survives_packing),
+        TEST(an_embedding_travels_behind_what_was_there_before),
+        TEST(embeddings_of_the_wrong_size_are_refused_and_later_values_are_not),
         TEST(a_distribution_that_does_not_sum_to_one_is_refused),
         TEST(a_result_with_strings_that_are_no_text_is_refused),
         TEST(weights_survive_packing),

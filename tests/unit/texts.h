@@ -17,8 +17,9 @@ struct texts_item {
     int64_t version;     /* in the record itself, as a replay has it */
     uint64_t replay_seq; /* replay_of: {the batch's origin, replay_seq, replay_record} */
     uint64_t replay_record;
-    const char *error; /* code of an error that an earlier stage gave it */
-    const char *topic; /* besides, the topic "economy" */
+    const char *error;      /* code of an error that an earlier stage gave it */
+    const char *topic;      /* besides, the topic "economy" */
+    const float *embedding; /* two numbers */
 };
 
 struct texts {
@@ -111,6 +112,11 @@ static inline void texts_pack_result(struct texts *self, const struct texts_item
                    {texts_span(item->topic ? item->topic : ""), 0.25, 0.25, 0.3}},
         .n_topics = item->topic ? 2 : 1,
     };
+    float embedding[2];
+    if (item->embedding) {
+        memcpy(embedding, item->embedding, sizeof embedding);
+        result.embedding = text_embedding(embedding, 2);
+    }
     const struct text_weights weights = {.influence = 1.95, .confidence = 0.675};
     msgpack_sbuffer_clear(&self->found);
     msgpack_sbuffer_clear(&self->derived);

@@ -32,9 +32,10 @@ static const struct leat_table *const tables[] = {&text_table, NULL};
 const struct leat_flow text_flow = {
     .kind = "text",
     .stages = stages,
-    /* Result (64 labels, 5 topics, all of the longest names: 9 KB) and weights; or an error of 600
-     * bytes. A shipped model's result takes 300 to 500 bytes. */
-    .growth = 12 * 1024,
+    /* Twice a result (64 labels, 5 topics, all of the longest names: 9 KB; an embedding: 16 KB),
+     * for a cache takes results of half of it; weights, or an error of 600 bytes. The shipped
+     * model's result takes 300 to 500 bytes. */
+    .growth = 2 * (10 * 1024 + TEXT_EMBEDDING_MAX * sizeof(float)),
     .check = check,
     .key = key,
     .cache_key = cache_key,

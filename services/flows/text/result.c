@@ -1,5 +1,6 @@
 #include "services/flows/text/result.h"
 
+#include <endian.h>
 #include <math.h>
 #include <string.h>
 #include <xxhash.h>
@@ -9,14 +10,26 @@ const char *const text_emotion_names[TEXT_EMOTIONS] = {
 };
 
 /* The packed form is an array, not a map: it is written and read for every text, and only by code
- * of the same TEXT_RESULT_VERSION, which is part of the fingerprint. */
-enum { RESULT_FIELDS = 10 };
+ * of the same TEXT_RESULT_VERSION, which is part of the fingerprint. More values may follow those
+ * that are known here. */
+enum { RESULT_FIELDS = 10, RESULT_EMBEDDING = RESULT_FIELDS };
+
+struct leat_span text_embedding(float *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        bits = htole32(bits);
+        memcpy(&values[i], &bits, sizeof bits);
+    }
+    return (struct leat_span){(const uint8_t *)values, n * sizeof *values};
+}
 
 void text_result_pack(const struct text_result *result, msgpack_sbuffer *to)
 {
     msgpack_packer pk;
     msgpack_packer_init(&pk, to, msgpack_sbuffer_write);
-    leat_pack_array(&pk, RESULT_FIELDS);
+    leat_pack_array(&pk, RESULT_FIELDS + (result->embedding.size > 0));
     msgpack_pack_int(&pk, TEXT_RESULT_VERSION);
     leat_pack_str(&pk, result->model);
     leat_pack_str(&pk, result->sentiment_label);
@@ -45,6 +58,8 @@ void text_result_pack(const struct text_result *result, msgpack_sbuffer *to)
         msgpack_pack_true(&pk);
     else
         msgpack_pack_false(&pk);
+    if (result->embedding.size > 0)
+        leat_pack_bin(&pk, result->embedding);
 }
 
 static bool to_str(const msgpack_object *object, struct leat_span *out)
@@ -124,14 +139,35 @@ static bool read_topics(const msgpack_object *object, struct text_result *out)
     return true;
 }
 
+/* Absent is none. */
+static bool read_embedding(const msgpack_object_array *fields, struct leat_span *out)
+{
+    *out = (struct leat_span){0};
+    if (fields->size <= RESULT_EMBEDDING)
+        return true;
+    const msgpack_object *object = &fields->ptr[RESULT_EMBEDDING];
+    if (object->type != MSGPACK_OBJECT_BIN || object->via.bin.size == 0 ||
+        object->via.bin.size % sizeof(float) != 0 ||
+        object->via.bin.size > TEXT_EMBEDDING_MAX * sizeof(float))
+        return false;
+    *out = (struct leat_span){(const uint8_t *)object->via.bin.ptr, object->via.bin.size};
+    for (size_t i = 0; i < out->size; i += sizeof(float)) {
+        uint32_t bits;
+        memcpy(&bits, out->data + i, sizeof bits);
+        if ((le32toh(bits) & 0x7f800000) == 0x7f800000)
+            return false; /* infinite or no number */
+    }
+    return true;
+}
+
 bool text_result_read(struct leat_span packed, msgpack_zone *zone, struct text_result *out,
                       struct leat_error *err)
 {
     msgpack_object object;
     if (!leat_wire_unpack(packed, zone, &object, err))
         return leat_fail_in(err, "result of a text");
-    if (object.type != MSGPACK_OBJECT_ARRAY || object.via.array.size != RESULT_FIELDS)
-        return leat_fail(err, "result of a text: not an array of %d values", RESULT_FIELDS);
+    if (object.type != MSGPACK_OBJECT_ARRAY || object.via.array.size < RESULT_FIELDS)
+        return leat_fail(err, "result of a text: not an array of %d values or more", RESULT_FIELDS);
     const msgpack_object *f = object.via.array.ptr;
     if (f[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER || f[0].via.u64 != TEXT_RESULT_VERSION)
         return leat_fail(err, "result of a text: not of version %d", TEXT_RESULT_VERSION);
@@ -139,7 +175,7 @@ bool text_result_read(struct leat_span packed, msgpack_zone *zone, struct text_r
         !to_real(&f[3], &out->sentiment_score) || !to_str(&f[4], &out->emotion_label) ||
         !to_real(&f[5], &out->emotion_score) || !read_distribution(&f[6], out) ||
         !read_emotions(&f[7], out) || !read_topics(&f[8], out) ||
-        f[9].type != MSGPACK_OBJECT_BOOLEAN)
+        f[9].type != MSGPACK_OBJECT_BOOLEAN || !read_embedding(&object.via.array, &out->embedding))
         return leat_fail(err, "result of a text: a value of the wrong type or range");
     out->truncated = f[9].via.boolean;
     return true;

@@ -9,7 +9,8 @@ enum {
     TEXT_EMOTIONS = 8, /* anger disgust fear joy sadness surprise trust neutral */
     TEXT_MAX_LABELS = 64,
     TEXT_MAX_TOPICS = 5,
-    TEXT_LABEL_MAX = 64, /* bytes of a label's or a topic's key */
+    TEXT_LABEL_MAX = 64,       /* bytes of a label's or a topic's key */
+    TEXT_EMBEDDING_MAX = 4096, /* numbers */
 };
 
 extern const char *const text_emotion_names[TEXT_EMOTIONS];
@@ -37,9 +38,17 @@ struct text_result {
     struct text_topic topics[TEXT_MAX_TOPICS]; /* best first */
     size_t n_topics;
     bool truncated; /* the model did not read all of the text */
+
+    /* Of length 1, as text_embedding makes it; size 0: none was asked for. */
+    struct leat_span embedding;
 };
 
-/* Codec version: part of the fingerprint; raised whenever the packed form changes. */
+/* `n` finite numbers (1 to TEXT_EMBEDDING_MAX) as float32, little-endian, one after the other: in
+ * their own place. */
+struct leat_span text_embedding(float *values, size_t n);
+
+/* Codec version: part of the fingerprint; raised when the packed form of what was there before
+ * changes. A result without an embedding is packed as programs that knew of none do. */
 enum { TEXT_RESULT_VERSION = 1 };
 
 void text_result_pack(const struct text_result *result, msgpack_sbuffer *to);

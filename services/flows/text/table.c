@@ -36,6 +36,7 @@ enum column {
     COL_PRIMARY_TOPIC,
     COL_TOPICS,
     COL_TRUNCATED,
+    COL_EMBEDDING,
     COLUMNS,
 };
 
@@ -66,6 +67,7 @@ static const struct leat_column columns[] = {
     [COL_PRIMARY_TOPIC] = {"primary_topic", LEAT_COL_TEXT, .nullable = true},
     [COL_TOPICS] = {"topics", LEAT_COL_JSONB},
     [COL_TRUNCATED] = {"truncated", LEAT_COL_BOOL},
+    [COL_EMBEDDING] = {"embedding", LEAT_COL_REALS, .nullable = true},
     [COLUMNS] = {NULL},
 };
 
@@ -200,7 +202,7 @@ static struct leat_value of_bytes(struct leat_span bytes)
     return (struct leat_value){.bytes = bytes};
 }
 
-/* Absent optional strings are NULL in the store. */
+/* What is absent is NULL in the store. */
 static struct leat_value of_optional(struct leat_span bytes)
 {
     return (struct leat_value){.null = bytes.size == 0, .bytes = bytes};
@@ -253,6 +255,7 @@ static void fill_result(const struct text_result *result, const struct text_weig
         result->n_topics ? of_bytes(result->topics[0].topic) : (struct leat_value){.null = true};
     values[COL_TOPICS] = of_bytes(topics_json(result, arena));
     values[COL_TRUNCATED] = of_integer(result->truncated);
+    values[COL_EMBEDDING] = of_optional(result->embedding);
 }
 
 static uint32_t rows(const struct leat_row_context *ctx, const msgpack_object *record)
