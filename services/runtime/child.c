@@ -195,6 +195,9 @@ static bool child_take_frame(struct leat_child *self, enum child_frame type,
     case CHILD_READY:
         child_told_ready(self, payload);
         break;
+    case CHILD_WAITS:
+        self->busy_us = leat_monotonic_us();
+        break;
     default:
         break;
     }

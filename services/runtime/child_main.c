@@ -58,6 +58,13 @@ static bool side_stopping(void *owner)
     return false; /* the parent does not ask: it kills */
 }
 
+/* The parent has shut the socket when it wants an end. */
+static bool side_waits(void *owner)
+{
+    (void)owner;
+    return child_write(CHILD_FD_PIPE, CHILD_WAITS, (struct leat_span){0});
+}
+
 /* --- fault injection, in builds for tests only ---------------------------------------------- */
 
 #ifdef LEAT_TEST_HOOKS
@@ -221,7 +228,8 @@ static bool prepare(struct child_side *self, const struct leat_program *program,
                                             .ready = side_ready,
                                             .ack = side_ack,
                                             .side = side_side,
-                                            .stopping = side_stopping};
+                                            .stopping = side_stopping,
+                                            .waits = side_waits};
     return self->stage->open(&self->self, &self->ctx, err);
 }
 

@@ -27,6 +27,7 @@ enum child_frame {
     CHILD_ANSWER = 'a', /* a verdict (one byte), then the batch's items */
     CHILD_SIDE = 'x',   /* leat_stage_side */
     CHILD_READY = 'y',  /* leat_stage_ready: one byte, then the reason */
+    CHILD_WAITS = 'w',  /* leat_stage_waits: nothing */
 };
 
 void child_head_write(uint8_t head[CHILD_HEAD], enum child_frame type, size_t size);

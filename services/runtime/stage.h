@@ -32,6 +32,11 @@ void leat_stage_side(struct leat_stage_context *ctx, struct leat_span bytes);
 /* True once the process has been told to stop at once: long waits inside a stage end then. */
 bool leat_stage_stopping(const struct leat_stage_context *ctx);
 
+/* To be called several times a second while a batch waits for something outside that may take its
+ * time: then the stage is not taken for hanging (child.timeout begins anew). False: the process is
+ * to stop at once, and the wait ends. */
+bool leat_stage_waits(const struct leat_stage_context *ctx);
+
 enum leat_verdict {
     LEAT_FORWARD, /* send it on to the next stage of its flow, as it is now */
     LEAT_TAKEN,   /* the stage keeps it, acks it later, and destroys it */

@@ -30,3 +30,8 @@ bool leat_stage_stopping(const struct leat_stage_context *ctx)
 {
     return ctx->stopping(ctx->owner);
 }
+
+bool leat_stage_waits(const struct leat_stage_context *ctx)
+{
+    return ctx->waits(ctx->owner);
+}

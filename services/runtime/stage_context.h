@@ -12,6 +12,7 @@ struct leat_stage_context {
     void (*ack)(void *owner, const struct leat_batch_head *head, uint32_t committed, uint32_t dead);
     void (*side)(void *owner, struct leat_span bytes);
     bool (*stopping)(void *owner);
+    bool (*waits)(void *owner);
 };
 
 #endif

@@ -81,6 +81,12 @@ static bool loop_stopping(void *owner)
     return atomic_load(&((struct stage_loop *)owner)->host->stopping);
 }
 
+/* Here nobody takes a long batch for a hanging one. */
+static bool loop_waits(void *owner)
+{
+    return !loop_stopping(owner);
+}
+
 /* --- opening and closing -------------------------------------------------------------------- */
 
 /* The largest frame that may come in: of all kinds that pass this stage. */
@@ -376,7 +382,8 @@ enum leat_exit stage_loop_run(const struct leat_stage *stage, struct leat_host *
                                            .ready = loop_ready,
                                            .ack = loop_ack,
                                            .side = loop_side,
-                                           .stopping = loop_stopping};
+                                           .stopping = loop_stopping,
+                                           .waits = loop_waits};
     stage_counts_open(&self.counts, host->metrics, stage->name);
     stage_frames_open(&self.frames, stage->name, host->program->routes, &self.counts);
     if (!loop_open(&self, &err)) {

@@ -51,6 +51,9 @@ static void mill_grind(struct mill *self, struct leat_batch *batch, uint32_t i)
         leat_log(LEAT_INFO, "mill", "hanging");
     while (strcmp(text, "hang") == 0)
         pause();
+    if (strcmp(text, "wait") == 0) /* for longer than the tests' child.timeout */
+        for (int ms = 0; ms < 1000 && leat_stage_waits(self->ctx); ms += 50)
+            usleep(50000);
     if (strncmp(text, "once:", 5) == 0)
         mill_die_once(text + 5);
     if (strcmp(text, "bad") == 0) {

@@ -180,6 +180,30 @@ static void only_the_records_that_crash_get_an_error(void **state)
     leat_batch_destroy(&batch);
 }
 
+static void a_stage_that_says_it_waits_is_not_taken_for_hanging(void **state)
+{
+    struct yard *self = *state;
+    yard_set(self, "child.timeout=400ms");
+    assert_true(yard_open(self, NULL));
+    struct leat_batch *batch = yard_grind(self, (const char *const[]){"rye", "wait", "oat"}, 3);
+    assert_ground(batch, 0, "rye!@0");
+    assert_ground(batch, 1, "wait!@1");
+    assert_ground(batch, 2, "oat!@2");
+    leat_batch_destroy(&batch);
+}
+
+static void a_stage_that_waits_ends_with_its_parent_s_wish(void **state)
+{
+    struct yard *self = *state;
+    const char *const records[] = {"wait", "wait", "wait", "wait", "wait", "wait", "wait", "wait"};
+    assert_true(yard_open(self, NULL));
+    yard_give(self, 1, records, 8);
+    yard_turn(self);
+    int64_t begin = leat_monotonic_us();
+    leat_child_close(&self->child, 8000);
+    assert_true(leat_monotonic_us() - begin < 4000000);
+}
+
 static void only_the_record_that_hangs_gets_an_error(void **state)
 {
     struct yard *self = *state;
@@ -386,6 +410,8 @@ int main(int argc, char **argv)
         YARD(batches_come_back_in_order),
         YARD(a_large_batch_passes),
         YARD(only_the_records_that_crash_get_an_error),
+        YARD(a_stage_that_says_it_waits_is_not_taken_for_hanging),
+        YARD(a_stage_that_waits_ends_with_its_parent_s_wish),
         YARD(only_the_record_that_hangs_gets_an_error),
         YARD(a_poisoned_batch_of_one_is_found_too),
         YARD(one_death_from_outside_blames_nobody),
