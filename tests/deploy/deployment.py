@@ -103,7 +103,7 @@ class Deployment:
             **images(), "LEAT_PORT": str(self.port), "LEAT_ONEWAY_PORT": str(self.oneway),
             "LEAT_PROMETHEUS_PORT": str(self.prometheus),
             # What the engine's user has set must not decide.
-            "COMPOSE_FILE": "", "COMPOSE_PROFILES": "", **environment,
+            "COMPOSE_FILE": "", "COMPOSE_PROFILES": "", "LEAT_KEYS": "/keys", **environment,
         }
 
     def compose(self, *words, **more):
@@ -131,7 +131,9 @@ class Deployment:
         until(f"{services} are healthy", healthy, seconds)
 
     def send_command(self, path, *options, kind="text"):
-        return ["docker", "run", "--rm", "--network", "host", "-v", f"{path.parent}:/in:ro", IMAGE,
+        """From outside, with the key that every deployment has for a first client."""
+        return ["docker", "run", "--rm", "--network", "host", "-v", f"{path.parent}:/in:ro",
+                "-v", f"{self.project}_keys:/keys:ro", "-e", "LEAT_SECURITY_KEYS=/keys", IMAGE,
                 "leat", "send", "--json", "--rejects", "0", "--timeout", "120", "--kind", kind,
                 "--to", f"tcp://127.0.0.1:{self.port}", *options, f"/in/{path.name}"]
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 
 import pytest
@@ -19,13 +20,14 @@ def finish(process):
 
 
 def test_the_first_text_is_committed_within_15_seconds(compose, folder):
-    """Volumes, networks, an empty database: all of it is made meanwhile."""
+    """Volumes, networks, keys, an empty database: all of it is made meanwhile."""
     deployed = Deployment(folder)
-    path = texts_file(folder / "one.ndjson", 1, "first")
+    text = texts_file(folder / "one.ndjson", 1, "first").read_text()
     try:
         began = time.monotonic()
         deployed.up()
-        told = deployed.send(path)
+        told = json.loads(deployed.compose("exec", "-T", "ingest", "leat", "send", "--json", "-",
+                                           input=text).stdout)
         took = time.monotonic() - began
         assert told["committed"] == 1
         print(f"first text committed after {took:.1f} s")
@@ -66,6 +68,8 @@ def test_the_commands_of_the_readme_work(deployed):
     shown = deployed.compose("exec", "-T", "persist", "leat", "stats").stdout
     assert f"{deployed.count()} texts in PostgreSQL" in shown and deployed.count() > 200
     assert "dead letters" in deployed.compose("exec", "-T", "ingest", "leat", "dead", "list").stdout
+    seen = deployed.compose("exec", "-T", "ingest", "leat", "top", "--once").stdout
+    assert re.findall(r"^(\w+) +1 ", seen, re.M) == ["ingest", "cache", "classify", "regress", "persist"]
     dump = deployed.compose("exec", "-T", "postgres", "pg_dump", "-U", "leat", "-Fp", "leat").stdout
     assert "COPY public.texts" in dump
     deployed.sql("DELETE FROM texts")

@@ -60,14 +60,17 @@ def test_a_stage_has_longer_to_end_than_to_drain():
 
 def test_every_service_is_bounded_and_comes_back():
     for name, service in compose_file()["services"].items():
-        assert service["restart"] == "unless-stopped", name
+        assert service["restart"] == ("no" if name == "keys" else "unless-stopped"), name
         assert "mem_limit" in service and "max-size" in service["logging"]["options"], name
         assert service["cap_drop"] == ["ALL"], name
         assert service.get("read_only") or name == "grafana", name
 
 
 def test_the_start_order_does_not_matter():
-    assert not any("depends_on" in service for service in compose_file()["services"].values())
+    """The keys are there before a stage reads them; that is all."""
+    made = {"keys": {"condition": "service_completed_successfully"}}
+    for name, service in compose_file()["services"].items():
+        assert service.get("depends_on", []) == (made if name in STAGES else []), name
 
 
 def test_compose_takes_its_file():
@@ -79,7 +82,7 @@ def test_compose_takes_its_file():
 def test_every_variable_of_the_compose_file_is_in_the_example():
     text = (ROOT / "docker-compose.yml").read_text()
     example = (ROOT / ".env.example").read_text()
-    used = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", text))
+    used = dict(re.findall(r"\$\{(\w+):?-([^}]*)\}", text))
     said = dict(re.findall(r"^#(\w+)=(.*)$", example, re.M))
     assert used == said
 
@@ -87,7 +90,11 @@ def test_every_variable_of_the_compose_file_is_in_the_example():
 def test_the_stack_has_the_settings_of_the_compose_file():
     stack = yaml.safe_load((DEPLOY / "swarm" / "stack.yml").read_text())
     for name in STAGES:
-        assert stack["services"][name]["environment"] == compose_file()["services"][name]["environment"], name
+        settings = compose_file()["services"][name]["environment"]
+        # There is no switching the keys off here.
+        assert settings.pop("LEAT_SECURITY_INSECURE") == "yes"
+        settings["LEAT_SECURITY_KEYS"] = "/keys"
+        assert stack["services"][name]["environment"] == settings, name
         assert stack["services"][name]["command"] == compose_file()["services"][name]["command"], name
         assert stack["services"][name]["deploy"]["endpoint_mode"] == "dnsrr"
 
@@ -199,11 +206,15 @@ def test_pods_are_unprivileged_and_have_time_to_drain(objects):
 
 
 def test_kubernetes_has_the_settings_of_the_compose_file(objects):
-    there = next(iter(of_kind(objects, "ConfigMap").values()))["data"]
+    shared = next(iter(of_kind(objects, "ConfigMap").values()))["data"]
     for name in STAGES:
+        pod = of_kind(objects, "Deployment", "StatefulSet")[name]["spec"]["template"]["spec"]
+        own = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+        there = {**shared, **own}
+        assert there["LEAT_SECURITY_KEYS"] == "/keys" and "LEAT_SECURITY_INSECURE" not in there
         for key, value in compose_file()["services"][name]["environment"].items():
-            if key not in ("LEAT_STORE_URL", "LEAT_LOG_LEVEL") and "$" not in value:
-                assert there[key] == value, key
+            if key not in ("LEAT_STORE_URL", "LEAT_LOG_LEVEL", "LEAT_SECURITY_INSECURE") and "$" not in value:
+                assert there[key] == value, (name, key)
 
 
 def test_the_autoscaler_looks_at_time_working(objects):

@@ -17,18 +17,22 @@ def tasks(service):
 
 
 @pytest.fixture(scope="module")
-def swarm(engine):
+def swarm(engine, folder):
     """A Swarm with the stack on it; one that is there already is left as it is."""
     state = run("docker", "info", "-f", "{{.Swarm.LocalNodeState}}").stdout.strip()
     if state != "inactive":
         pytest.skip(f"this engine's swarm is {state} already")
     run("docker", "swarm", "init", "--advertise-addr", "127.0.0.1")
     port = free_port()
+    keys = folder / "leat-keys"
+    keys.mkdir(mode=0o700)
+    run("docker", "run", "--rm", "-u", f"{os.getuid()}", "-v", f"{keys}:/keys", IMAGE, "leat", "keys", "--dir", "/keys")
     try:
         node = run("docker", "node", "ls", "-q").stdout.strip()
         run("docker", "node", "update", "--label-add", "leat=yes", node)
         run("docker", "stack", "deploy", "--resolve-image", "never", "-c", "deploy/swarm/stack.yml", STACK,
-            env={**engine, "LEAT_PORT": str(port), "LEAT_ONEWAY_PORT": str(free_port())})
+            env={**engine, "LEAT_PORT": str(port), "LEAT_ONEWAY_PORT": str(free_port()),
+                 "LEAT_KEYS_DIR": str(keys)})
         until("all tasks run", lambda: [len(tasks(s)) for s in (
             "ingest", "cache", "classify", "regress", "persist", "postgres", "redis")] == [1, 1, 2, 1, 1, 1, 1], 120)
         yield port
@@ -42,10 +46,10 @@ def swarm(engine):
             run("docker", "volume", "rm", volume, check=False)
 
 
-def send(port, path):
-    done = run("docker", "run", "--rm", "--network", "host", "-v", f"{path.parent}:/in:ro", IMAGE, "leat",
-               "send", "--json", "--timeout", "120", "--to", f"tcp://127.0.0.1:{port}", f"/in/{path.name}")
-    return json.loads(done.stdout.splitlines()[-1])
+def send_command(port, path):
+    return ["docker", "run", "--rm", "--network", "host", "-u", f"{os.getuid()}", "-v", f"{path.parent}:/in:ro",
+            IMAGE, "leat", "send", "--json", "--timeout", "120", "--keys", "/in/leat-keys",
+            "--to", f"tcp://127.0.0.1:{port}", f"/in/{path.name}"]
 
 
 def count():
@@ -54,16 +58,15 @@ def count():
 
 
 def test_the_stack_works(swarm, folder):
-    told = send(swarm, texts_file(folder / "first.ndjson", 10000, "first"))
+    done = run(*send_command(swarm, texts_file(folder / "first.ndjson", 10000, "first")))
+    told = json.loads(done.stdout.splitlines()[-1])
     assert told["committed"] == 10000 and count() == "10000|10000"
 
 
 def test_stages_are_scaled_while_records_flow(swarm, folder):
     path = texts_file(folder / "more.ndjson", 200000, "more")
-    sending = subprocess.Popen(
-        ["docker", "run", "--rm", "--network", "host", "-v", f"{folder}:/in:ro", IMAGE, "leat", "send",
-         "--json", "--timeout", "120", "--to", f"tcp://127.0.0.1:{swarm}", f"/in/{path.name}"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    sending = subprocess.Popen(send_command(swarm, path), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
     run("docker", "service", "scale", f"{STACK}_classify=4", f"{STACK}_persist=2", "--detach")
     until("there are four", lambda: len(tasks("classify")) == 4, 60)
     run("docker", "kill", tasks("classify")[0])
