@@ -26,7 +26,7 @@ endif
 
 CC       ?= cc
 WARNINGS ?= -Wall -Wextra -Wshadow -Wconversion -Werror
-PACKAGES := libzmq msgpack lmdb libpq hiredis libmicrohttpd libczmq sqlite3 libxxhash jansson libutf8proc zlib
+PACKAGES := libzmq msgpack lmdb libpq hiredis libmicrohttpd libczmq sqlite3 libxxhash jansson libutf8proc libcurl zlib
 # Asked once, and only when something is compiled: `make deps` must work before they are there.
 PC_CFLAGS = $(eval PC_CFLAGS := $(shell pkg-config --cflags $(PACKAGES)))$(PC_CFLAGS)
 PC_LIBS   = $(eval PC_LIBS := $(shell pkg-config --libs $(PACKAGES)))$(PC_LIBS)
@@ -95,6 +95,7 @@ $(BUILD)/services/regress/kernel_avx2.o: OPTIMIZE += -mavx2
 $(BUILD)/services/regress/kernel_avx512.o: OPTIMIZE += -mavx512f
 $(BUILD)/services/classify/encoder/kernels_avx2.o: OPTIMIZE += -mavx2 -mfma
 $(BUILD)/services/classify/encoder/kernels_avx512.o: OPTIMIZE += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
+$(BUILD)/services/classify/encoder/kernels_vnni.o: OPTIMIZE += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma
 endif
 
 # The SQL that persist carries inside: recompiled when a migration changes.

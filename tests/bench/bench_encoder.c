@@ -3,8 +3,8 @@
  *   bench_encoder LENGTHS PRECISION THREADS BUDGET
  *
  * LENGTHS is a file with a text's number of tokens a line; a pass takes all of them, once to warm
- * up and once to be measured. Prints texts a second, tokens a second and the share of rows that
- * were computed for nothing. */
+ * up and once to be measured. Prints texts a second, tokens a second, the share of rows that
+ * were computed for nothing, and what multiplied. */
 #include "services/classify/encoder/batcher.h"
 #include "services/classify/encoder/checkpoint.h"
 #include "services/runtime/clock.h"
@@ -194,8 +194,8 @@ int main(int argc, char **argv)
     double seconds = (double)(leat_monotonic_us() - begin) / 1e6;
     const struct batcher_stats *after = batcher_stats(batcher);
     double tokens = (double)(after->tokens - before.tokens);
-    printf("%.1f %.1f %.4f\n", (double)n / seconds, tokens / seconds,
-           1 - tokens / (double)(after->rows - before.rows));
+    printf("%.1f %.1f %.4f %s\n", (double)n / seconds, tokens / seconds,
+           1 - tokens / (double)(after->rows - before.rows), checkpoint_kernel(checkpoint));
     batcher_close(&batcher);
     checkpoint_close(&checkpoint);
     free(logits);

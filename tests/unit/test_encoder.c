@@ -196,6 +196,10 @@ static void less_precision_changes_little(void **state)
         if (!(logits <= 0.1) || !(embeddings <= 0.03))
             fail_msg("%s in bf16: logits differ by %g, embeddings by %g", fixtures[i], logits,
                      embeddings);
+        measure(fixtures[i], ENCODER_INT16, 2, 64, &logits, &embeddings, &same);
+        if (!(logits <= 0.003) || !(embeddings <= 0.001))
+            fail_msg("%s in int16: logits differ by %g, embeddings by %g", fixtures[i], logits,
+                     embeddings);
         if (!bytes)
             continue;
         measure(fixtures[i], ENCODER_INT8, 2, 64, &logits, &embeddings, &same);
@@ -212,7 +216,7 @@ static void folders_that_are_given_hold_too(void **state)
     const char *given = getenv("ENCODER_FOLDERS");
     char *copy = strdup(given ? given : ""), *rest = NULL;
     for (char *folder = strtok_r(copy, ":", &rest); folder; folder = strtok_r(NULL, ":", &rest))
-        for (int precision = ENCODER_F32; precision <= ENCODER_INT8; precision++) {
+        for (int precision = ENCODER_F32; precision < ENCODER_PRECISIONS; precision++) {
             double logits, embeddings, same;
             measure(folder, (enum encoder_precision)precision, 2, 512, &logits, &embeddings, &same);
             print_message("%s %s: logits differ by %.2g, embeddings by %.2g, same top label %.4f\n",
@@ -494,6 +498,76 @@ static void a_row_in_bytes_is_off_by_half_a_step_at_most(void **state)
     }
 }
 
+/* A product of 16-bit integers, every instruction set against doubles: off by no more than half a
+ * step of each number that was rounded. `sign` 0: random numbers, else all as large as can be. */
+static void check_int16(size_t inputs, size_t outputs, int sign)
+{
+    enum { ROWS = 28 };
+    size_t even = inputs + inputs % 2;
+    float *weights = make(inputs * outputs, sizeof(float)), *bias = make(outputs, sizeof(float));
+    float *rows = make(ROWS * inputs, sizeof(float)), *out = make(ROWS * outputs, sizeof(float));
+    int16_t *rounded = make(ROWS * even, sizeof *rounded);
+    struct kernels_scale scales[ROWS];
+    for (size_t i = 0; i < inputs * outputs; i++)
+        weights[i] = sign ? (float)sign : sinf((float)(i * i % 9973));
+    for (size_t i = 0; i < ROWS * inputs; i++)
+        rows[i] = sign ? 3 : 5 * cosf((float)(i * i % 7919)) + (i % 100 == 0 ? 40.0f : 0.0f);
+    for (size_t o = 0; o < outputs; o++)
+        bias[o] = (float)o;
+    const struct encoder_kernels *sets[ENCODER_KERNEL_SETS];
+    encoder_kernels_all(sets);
+    for (size_t s = 0; sets[s]; s++) {
+        struct leat_error err;
+        struct int16_weights packed;
+        assert_true(int16_pack(&packed, sets[s], inputs, outputs, weights, bias, &err));
+        for (size_t r = 0; r < ROWS; r++) {
+            float most = sets[s]->largest(rows + r * inputs, inputs);
+            scales[r] = (struct kernels_scale){.scale = most / INT16_ROW_MOST};
+            sets[s]->to_int16(rows + r * inputs, INT16_ROW_MOST / most, rounded + r * even, inputs);
+        }
+        sets[s]->multiply_int16(&packed, rounded, scales, ROWS, out);
+        for (size_t r = 0; r < ROWS; r++)
+            for (size_t o = 0; o < outputs; o++) {
+                double want = bias[o], bound = 0;
+                for (size_t i = 0; i < inputs; i++) {
+                    double a = rows[r * inputs + i], w = weights[o * inputs + i];
+                    want += a * w;
+                    bound += fabs(a * w) * 1e-6 +
+                             0.51 * (fabs(a) + (double)scales[r].scale) * (double)packed.scale[o] +
+                             0.51 * fabs(w) * (double)scales[r].scale;
+                }
+                double difference = fabs((double)out[r * outputs + o] - want);
+                if (!(difference <= bound + 1e-5))
+                    fail_msg("%s, %zu inputs: %g and not %g", sets[s]->name, inputs,
+                             (double)out[r * outputs + o], want);
+            }
+        int16_close(&packed);
+    }
+    free(weights);
+    free(bias);
+    free(rows);
+    free(out);
+    free(rounded);
+}
+
+static void products_of_16_bit_integers_are_off_by_their_rounding_at_most(void **state)
+{
+    (void)state;
+    static const size_t sizes[][2] = {{1, 1},    {2, 31},   {7, 33},    {30, 64},
+                                      {255, 40}, {256, 96}, {257, 100}, {1100, 36}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        check_int16(sizes[i][0], sizes[i][1], 0);
+}
+
+static void no_sum_of_16_bit_integers_overflows(void **state)
+{
+    (void)state;
+    for (size_t inputs = 254; inputs <= 514; inputs += 65) {
+        check_int16(inputs, 32, 1);
+        check_int16(inputs, 32, -1);
+    }
+}
+
 static void count_in(void *context, unsigned worker)
 {
     unsigned *counts = context;
@@ -543,9 +617,11 @@ static void a_precision_is_asked_for_by_name(void **state)
     struct leat_error err;
     assert_true(encoder_precision_choose("auto", &precision, &err));
     assert_true(encoder_precision_choose("bf16", &precision, &err));
-    assert_int_equal(precision, ENCODER_BF16);
+    assert_true(precision == ENCODER_BF16 || precision == ENCODER_INT16);
+    assert_true(encoder_precision_choose("int16", &precision, &err));
+    assert_int_equal(precision, ENCODER_INT16);
     assert_false(encoder_precision_choose("fp8", &precision, &err));
-    assert_non_null(strstr(err.text, "auto, f32, bf16, int8"));
+    assert_non_null(strstr(err.text, "auto, f32, bf16, int16, int8"));
 }
 
 int main(void)
@@ -562,6 +638,8 @@ int main(void)
         cmocka_unit_test(no_byte_of_a_header_can_crash_it),
         cmocka_unit_test(all_instruction_sets_compute_the_same),
         cmocka_unit_test(a_row_in_bytes_is_off_by_half_a_step_at_most),
+        cmocka_unit_test(products_of_16_bit_integers_are_off_by_their_rounding_at_most),
+        cmocka_unit_test(no_sum_of_16_bit_integers_overflows),
         cmocka_unit_test(a_team_does_every_job_once_on_each_thread),
         cmocka_unit_test(packs_keep_to_the_budget_and_are_well_filled),
         cmocka_unit_test(a_precision_is_asked_for_by_name),

@@ -28,10 +28,12 @@ static bool open_parts(struct checkpoint *self, const char *folder, struct leat_
     if (!path_in(folder, "config.json", config, err) ||
         !path_in(folder, "model.safetensors", weights, err) ||
         !encoder_config_read(config, &model->config, err) ||
-        !(self->file = safetensors_open(weights, err)) || !(self->engine = matmul_engine_open(err)))
+        !(self->file = safetensors_open(weights, err)))
+        return false;
+    model->kernels = encoder_kernels_choose();
+    if (!(self->engine = matmul_engine_open(model->kernels, err)))
         return false;
     model->engine = self->engine;
-    model->kernels = encoder_kernels_choose();
     if (!parameters_open(&model->parameters, self->engine, &model->config, self->file,
                          model->precision, err))
         return leat_fail_in(err, "%s", weights);
@@ -84,6 +86,7 @@ size_t checkpoint_bytes(const struct checkpoint *self)
 static const char *const names[] = {
     [ENCODER_F32] = "f32",
     [ENCODER_BF16] = "bf16",
+    [ENCODER_INT16] = "int16",
     [ENCODER_INT8] = "int8",
 };
 
@@ -113,17 +116,30 @@ static bool has_fast_bf16(void)
 #endif
 }
 
+/* The fastest 16-bit numbers; floats where there are none that are faster. */
+static enum encoder_precision fastest(enum encoder_precision otherwise)
+{
+    if (has_fast_bf16())
+        return ENCODER_BF16;
+    return has_vnni() ? ENCODER_INT16 : otherwise;
+}
+
 bool encoder_precision_choose(const char *name, enum encoder_precision *out, struct leat_error *err)
 {
     if (strcmp(name, "auto") == 0) {
-        *out = has_fast_bf16() ? ENCODER_BF16 : ENCODER_F32;
+        *out = fastest(ENCODER_F32);
         return true;
     }
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+    for (enum encoder_precision i = 0; i < ENCODER_PRECISIONS; i++)
         if (strcmp(name, names[i]) == 0) {
-            *out = i;
+            *out = i == ENCODER_BF16 ? fastest(ENCODER_BF16) : i;
             return i != ENCODER_INT8 || has_vnni() ||
                    leat_fail(err, "int8 needs a processor with AVX-512 VNNI");
         }
-    return leat_fail(err, "expected one of auto, f32, bf16, int8");
+    return leat_fail(err, "expected one of auto, f32, bf16, int16, int8");
+}
+
+const char *checkpoint_kernel(const struct checkpoint *self)
+{
+    return matmul_kernel(self->model.parameters.shapes[PARAMETERS_INNER]);
 }

@@ -21,14 +21,18 @@ void checkpoint_hash(const struct checkpoint *self, uint8_t out[16]);
 /* Bytes of the packed weights. */
 size_t checkpoint_bytes(const struct checkpoint *self);
 
-/* "f32", "bf16", "int8". */
+/* "f32", "bf16", "int16", "int8". */
 const char *encoder_precision_name(enum encoder_precision precision);
 
-/* What `name` asks for: a precision, or "auto": bfloat16 where the processor multiplies it faster
- * than floats (AMX, or AMD's AVX-512 BF16; Intel's without AMX runs at half the speed of floats),
- * else floats. False with the reason when the processor cannot: int8 needs AVX-512 VNNI, as
+/* What `name` asks for: a precision, or "auto", which is "bf16" where that is faster than floats.
+ * "bf16" asks for 16 bits: bfloat16 where the processor multiplies it at full speed (AMX, or AMD's
+ * AVX-512 BF16), else 16-bit integers where it has AVX-512 VNNI, whose rounding is finer. False
+ * with the reason when there is no such name, or the processor cannot: int8 needs AVX-512 VNNI, as
  * oneDNN's products of bytes may overflow without it. */
 bool encoder_precision_choose(const char *name, enum encoder_precision *out,
                               struct leat_error *err);
+
+/* What multiplies most of the model: "int16 avx512 vnni", "oneDNN brg:avx512_core". */
+const char *checkpoint_kernel(const struct checkpoint *self);
 
 #endif

@@ -17,10 +17,8 @@ struct forward {
     float *qkv;      /* rows x 3 attended */
     float *attended; /* rows x heads * head_width */
     float *inner;    /* INNER_ROWS x inner */
-    void *in;        /* what goes into a product, when that is not floats */
     float *first;    /* texts x hidden: each text's first row, then what the head makes of it */
     float *scratch;  /* of one head's attention */
-    struct kernels_scale *scales; /* of the rows in `in`, when they are bytes */
 };
 
 static void *make(size_t items, size_t size)
@@ -32,16 +30,10 @@ static void *make(size_t items, size_t size)
     return out;
 }
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 struct forward *forward_open(const struct forward_model *model, size_t rows, struct leat_error *err)
 {
     const struct encoder_config *config = &model->config;
     size_t attended = config->heads * model->parameters.head_width;
-    size_t widest = larger(attended, config->hidden);
     struct forward *self = calloc(1, sizeof *self);
     if (!self) {
         leat_fail(err, "out of memory");
@@ -54,13 +46,11 @@ struct forward *forward_open(const struct forward_model *model, size_t rows, str
     self->qkv = make(rows * 3 * attended, sizeof(float));
     self->attended = make(rows * attended, sizeof(float));
     self->inner = make(INNER_ROWS * config->inner, sizeof(float));
-    self->in = make(larger(rows * widest, INNER_ROWS * config->inner), sizeof(uint16_t));
     self->first = make(2 * rows * config->hidden, sizeof(float));
     self->scratch = make(kernels_attend_floats(config->max_tokens, model->parameters.head_width),
                          sizeof(float));
-    self->scales = make(larger(rows, INNER_ROWS), sizeof *self->scales);
     bool good = self->state && self->result && self->qkv && self->attended && self->inner &&
-                self->in && self->first && self->scratch && self->scales;
+                self->first && self->scratch;
     if (!good)
         leat_fail(err, "out of memory");
     if (!good || !(self->thread = matmul_thread_open(model->engine, err)))
@@ -79,38 +69,18 @@ void forward_close(struct forward **self_)
     free(self->qkv);
     free(self->attended);
     free(self->inner);
-    free(self->in);
     free(self->first);
     free(self->scratch);
-    free(self->scales);
     free(self);
     *self_ = NULL;
 }
 
-/* out = in * weights + bias, in whichever precision the model has. */
 static bool multiply(struct forward *self, enum parameters_product product, size_t layer,
-                     size_t rows, const float *in, size_t inputs, float *out, size_t outputs,
-                     struct leat_error *err)
+                     size_t rows, const float *in, float *out, struct leat_error *err)
 {
-    const struct forward_model *model = self->model;
-    const struct encoder_kernels *kernels = model->kernels;
-    const struct matmul *shape = model->parameters.shapes[product];
-    const struct matmul_weights *weights = model->parameters.layers[layer].products[product];
-    if (model->precision == ENCODER_F32)
-        return matmul_run(shape, self->thread, weights, rows, in, out, err);
-    if (model->precision == ENCODER_BF16) {
-        kernels->to_bf16(in, self->in, rows * inputs);
-        return matmul_run(shape, self->thread, weights, rows, self->in, out, err);
-    }
-    for (size_t row = 0; row < rows; row++)
-        self->scales[row] =
-            kernels->to_bytes(in + row * inputs, (uint8_t *)self->in + row * inputs, inputs);
-    if (!matmul_run(shape, self->thread, weights, rows, self->in, out, err))
-        return false;
-    struct kernels_outputs finish = matmul_outputs(weights);
-    for (size_t row = 0; row < rows; row++)
-        kernels->from_bytes(out + row * outputs, self->scales[row], finish, outputs);
-    return true;
+    const struct parameters *parameters = &self->model->parameters;
+    return matmul_run(parameters->shapes[product], self->thread,
+                      parameters->layers[layer].products[product], rows, in, out, err);
 }
 
 static void embed(struct forward *self, const struct forward_text *const *texts, size_t n)
@@ -145,8 +115,7 @@ static bool attention(struct forward *self, size_t layer, const struct forward_t
     const struct forward_model *model = self->model;
     const struct encoder_config *config = &model->config;
     size_t width = model->parameters.head_width, attended = config->heads * width;
-    if (!multiply(self, PARAMETERS_QKV, layer, rows, self->state, config->hidden, self->qkv,
-                  3 * attended, err))
+    if (!multiply(self, PARAMETERS_QKV, layer, rows, self->state, self->qkv, err))
         return false;
     struct kernels_heads heads = {
         .stride = 3 * attended,
@@ -162,8 +131,7 @@ static bool attention(struct forward *self, size_t layer, const struct forward_t
         heads.length = texts[t]->length;
         model->kernels->attend(&heads, self->attended + row * attended, self->scratch);
     }
-    if (!multiply(self, PARAMETERS_ATTENDED, layer, rows, self->attended, attended, self->result,
-                  config->hidden, err))
+    if (!multiply(self, PARAMETERS_ATTENDED, layer, rows, self->attended, self->result, err))
         return false;
     add_and_norm(self, 0, rows, &model->parameters.layers[layer].attention_norm);
     return true;
@@ -172,16 +140,13 @@ static bool attention(struct forward *self, size_t layer, const struct forward_t
 static bool feed_forward(struct forward *self, size_t layer, size_t rows, struct leat_error *err)
 {
     const struct forward_model *model = self->model;
-    const struct encoder_config *config = &model->config;
+    size_t hidden = model->config.hidden;
     for (size_t from = 0; from < rows; from += INNER_ROWS) {
         size_t count = rows - from < INNER_ROWS ? rows - from : INNER_ROWS;
-        if (!multiply(self, PARAMETERS_INNER, layer, count, self->state + from * config->hidden,
-                      config->hidden, self->inner, config->inner, err))
-            return false;
-        if (model->precision == ENCODER_INT8)
-            model->kernels->activate(self->inner, config->activation, count * config->inner);
-        if (!multiply(self, PARAMETERS_OUTER, layer, count, self->inner, config->inner,
-                      self->result + from * config->hidden, config->hidden, err))
+        if (!multiply(self, PARAMETERS_INNER, layer, count, self->state + from * hidden,
+                      self->inner, err) ||
+            !multiply(self, PARAMETERS_OUTER, layer, count, self->inner,
+                      self->result + from * hidden, err))
             return false;
         add_and_norm(self, from, count, &model->parameters.layers[layer].output_norm);
     }

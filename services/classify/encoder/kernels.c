@@ -20,6 +20,8 @@ void encoder_kernels_all(const struct encoder_kernels *out[ENCODER_KERNEL_SETS])
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         out[n++] = &encoder_kernels_avx512;
+    if (out[n - 1] == &encoder_kernels_avx512 && __builtin_cpu_supports("avx512vnni"))
+        out[n++] = &encoder_kernels_vnni;
 #endif
     out[n] = NULL;
 }

@@ -5,11 +5,12 @@
 #define LEAT_ENCODER_KERNELS_H
 
 #include "services/classify/encoder/config.h"
+#include "services/classify/encoder/int16.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* A row in bytes: value = scale * (byte - zero). */
+/* A row in integers: value = scale * (integer - zero). */
 struct kernels_scale {
     float scale, zero;
 };
@@ -49,9 +50,21 @@ struct encoder_kernels {
     void (*from_bytes)(float *row, struct kernels_scale row_scale, struct kernels_outputs outputs,
                        size_t n);
 
+    /* To the nearest of factor * value, which the caller keeps within 16 bits. `out` has room for n
+     * rounded up to even. */
+    void (*to_int16)(const float *row, float factor, int16_t *out, size_t n);
+
+    /* out = scale * in * weights + bias (int16.h). `rows` is a multiple of 4; a row of `in` is as
+     * long as the weights have pairs, and a row of `out` as they have outputs; zeros are 0. */
+    void (*multiply_int16)(const struct int16_weights *weights, const int16_t *in,
+                           const struct kernels_scale *scales, size_t rows, float *out);
+
     /* out = softmax(scale * query * keys) * values, for every row and head; `out` has rows of
      * heads * width floats. `scratch` has kernels_attend_floats floats. */
     void (*attend)(const struct kernels_heads *heads, float *out, float *scratch);
+
+    /* The largest absolute value. */
+    float (*largest)(const float *row, size_t n);
 
     float (*dot)(const float *a, const float *b, size_t n);
 
@@ -66,10 +79,10 @@ size_t kernels_attend_floats(size_t length, size_t width);
 const struct encoder_kernels *encoder_kernels_choose(void);
 
 /* All that this processor can run, the plain one first; ended by NULL. For tests. */
-enum { ENCODER_KERNEL_SETS = 4 };
+enum { ENCODER_KERNEL_SETS = 5 };
 void encoder_kernels_all(const struct encoder_kernels *out[ENCODER_KERNEL_SETS]);
 
 extern const struct encoder_kernels encoder_kernels_plain, encoder_kernels_avx2,
-    encoder_kernels_avx512;
+    encoder_kernels_avx512, encoder_kernels_vnni;
 
 #endif

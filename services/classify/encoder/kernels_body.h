@@ -287,6 +287,8 @@ static void add(float *sum, const float *row, size_t n)
         sum[i] += row[i];
 }
 
+#include "services/classify/encoder/kernels_int16.h"
+
 enum { TILE_ROWS = 4, TILE_VECTORS = TILE_FLOATS / LANES };
 
 /* TILE_ROWS rows times TILE_FLOATS columns (or as many vectors of them as there are) of a * b, the
@@ -386,5 +388,6 @@ static void attend(const struct kernels_heads *heads, float *out, float *scratch
 }
 
 const struct encoder_kernels KERNELS_TABLE = {
-    KERNELS_NAME, layer_norm, activate, to_bf16, to_bytes, from_bytes, attend, dot, add,
+    KERNELS_NAME, layer_norm,     activate, to_bf16, to_bytes, from_bytes,
+    to_int16,     multiply_int16, attend,   largest, dot,      add,
 };

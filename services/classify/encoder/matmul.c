@@ -2,23 +2,32 @@
 
 #include <math.h>
 #include <oneapi/dnnl/dnnl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIZES = 5, SCRATCH_ALIGN = 64 };
+enum { SIZES = 5, ROWS_MOST = MATMUL_ROWS_LEAST << (SIZES - 1), ROOM_ALIGN = 64 };
 
 /* Of libgomp, with which Debian's oneDNN makes threads; for the calling thread alone. */
 void omp_set_num_threads(int threads);
 
 struct matmul_engine {
     dnnl_engine_t engine;
+    const struct encoder_kernels *kernels;
+};
+
+/* Memory that grows to what was asked for. */
+struct room {
+    void *data;
+    size_t size;
 };
 
 struct matmul_thread {
     const struct matmul_engine *engine;
     dnnl_stream_t stream;
-    void *scratch;
-    size_t scratch_size;
+    struct room scratch;                    /* oneDNN's */
+    struct room rounded;                    /* a block's rows, when they are not floats */
+    struct kernels_scale scales[ROWS_MOST]; /* of the rows, when they are integers */
 };
 
 /* The kernel for one number of rows. */
@@ -31,7 +40,8 @@ struct matmul {
     const struct matmul_engine *engine;
     struct matmul_shape shape;
     dnnl_memory_desc_t packed, bias;
-    struct block blocks[SIZES]; /* of 16, 32, ... rows */
+    struct block blocks[SIZES]; /* of 16, 32, ... rows; ENCODER_INT16 needs none */
+    char kernel[64];
 };
 
 struct matmul_weights {
@@ -39,6 +49,7 @@ struct matmul_weights {
     size_t bytes;
     float *outputs; /* ENCODER_INT8: scales, sums and biases, one after the other */
     size_t n;
+    struct int16_weights int16; /* ENCODER_INT16: this, and nothing of the above but `bytes` */
 };
 
 static bool check(dnnl_status_t status, const char *what, struct leat_error *err)
@@ -46,13 +57,15 @@ static bool check(dnnl_status_t status, const char *what, struct leat_error *err
     return status == dnnl_success || leat_fail(err, "oneDNN cannot %s: status %d", what, status);
 }
 
-struct matmul_engine *matmul_engine_open(struct leat_error *err)
+struct matmul_engine *matmul_engine_open(const struct encoder_kernels *kernels,
+                                         struct leat_error *err)
 {
     struct matmul_engine *self = calloc(1, sizeof *self);
     if (!self) {
         leat_fail(err, "out of memory");
         return NULL;
     }
+    self->kernels = kernels;
     if (!check(dnnl_engine_create(&self->engine, dnnl_cpu, 0), "start", err))
         matmul_engine_close(&self);
     return self;
@@ -87,22 +100,22 @@ void matmul_thread_close(struct matmul_thread **self)
     if (!*self)
         return;
     dnnl_stream_destroy((*self)->stream);
-    free((*self)->scratch);
+    free((*self)->scratch.data);
+    free((*self)->rounded.data);
     free(*self);
     *self = NULL;
 }
 
-static bool thread_scratch(struct matmul_thread *self, size_t size, struct leat_error *err)
+static bool make_room(struct room *self, size_t size, struct leat_error *err)
 {
-    if (size <= self->scratch_size)
+    if (size <= self->size)
         return true;
-    size = (size + SCRATCH_ALIGN - 1) / SCRATCH_ALIGN * SCRATCH_ALIGN;
-    void *grown = aligned_alloc(SCRATCH_ALIGN, size);
+    size = (size + ROOM_ALIGN - 1) / ROOM_ALIGN * ROOM_ALIGN;
+    void *grown = aligned_alloc(ROOM_ALIGN, size);
     if (!grown)
         return leat_fail(err, "out of memory");
-    free(self->scratch);
-    self->scratch = grown;
-    self->scratch_size = size;
+    free(self->data);
+    *self = (struct room){grown, size};
     return true;
 }
 
@@ -119,13 +132,15 @@ static dnnl_memory_desc_t matrix(size_t rows, size_t columns, dnnl_data_type_t t
 
 static dnnl_data_type_t weights_type(const struct matmul_shape *shape)
 {
-    static const dnnl_data_type_t types[] = {dnnl_f32, dnnl_bf16, dnnl_s8};
+    static const dnnl_data_type_t types[] = {
+        [ENCODER_F32] = dnnl_f32, [ENCODER_BF16] = dnnl_bf16, [ENCODER_INT8] = dnnl_s8};
     return types[shape->precision];
 }
 
 static dnnl_data_type_t in_type(const struct matmul_shape *shape)
 {
-    static const dnnl_data_type_t types[] = {dnnl_f32, dnnl_bf16, dnnl_u8};
+    static const dnnl_data_type_t types[] = {
+        [ENCODER_F32] = dnnl_f32, [ENCODER_BF16] = dnnl_bf16, [ENCODER_INT8] = dnnl_u8};
     return types[shape->precision];
 }
 
@@ -141,8 +156,8 @@ static bool make_attributes(const struct matmul_shape *shape, dnnl_primitive_att
         return false;
     bool good =
         dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user) == dnnl_success;
-    if (shape->activation == MATMUL_LINEAR)
-        return good;
+    if (shape->activation == MATMUL_LINEAR || shape->precision == ENCODER_INT8)
+        return good; /* bytes: only once they are floats again */
     dnnl_post_ops_t after;
     if (!good || dnnl_post_ops_create(&after) != dnnl_success)
         return false;
@@ -172,6 +187,9 @@ static bool open_block(struct matmul *self, size_t rows, struct block *block,
     if (good) {
         self->packed = *dnnl_primitive_desc_query_md(chosen, dnnl_query_weights_md, 0);
         block->scratch = *dnnl_primitive_desc_query_md(chosen, dnnl_query_scratchpad_md, 0);
+        const char *name = "";
+        dnnl_primitive_desc_query(chosen, dnnl_query_impl_info_str, 0, (void *)&name);
+        snprintf(self->kernel, sizeof self->kernel, "oneDNN %.50s", name);
     }
     dnnl_primitive_desc_destroy(chosen);
     return good;
@@ -187,6 +205,10 @@ struct matmul *matmul_open(const struct matmul_engine *engine, const struct matm
     }
     self->engine = engine;
     self->shape = *shape;
+    if (shape->precision == ENCODER_INT16) {
+        snprintf(self->kernel, sizeof self->kernel, "int16 %.50s", engine->kernels->name);
+        return self;
+    }
     self->packed = matrix(shape->inputs, shape->outputs, weights_type(shape), dnnl_format_tag_any);
     self->bias = matrix(1, shape->outputs, dnnl_f32, dnnl_ab);
     omp_set_num_threads(1); /* kernels are made for as many threads as there are when they are */
@@ -276,19 +298,14 @@ static bool copy_bias(struct matmul_weights *self, const float *bias, struct lea
     return true;
 }
 
-struct matmul_weights *matmul_pack(const struct matmul *self, const float *weights,
-                                   const float *bias, struct leat_error *err)
+static bool pack_for_onednn(const struct matmul *self, struct matmul_weights *out,
+                            const float *weights, const float *bias, struct leat_error *err)
 {
     dnnl_engine_t engine = self->engine->engine;
     const struct matmul_shape *shape = &self->shape;
-    struct matmul_weights *out = calloc(1, sizeof *out);
     int8_t *bytes = NULL;
-    if (!out ||
-        (shape->precision == ENCODER_INT8 && !(bytes = malloc(shape->inputs * shape->outputs)))) {
-        free(out);
-        leat_fail(err, "out of memory");
-        return NULL;
-    }
+    if (shape->precision == ENCODER_INT8 && !(bytes = malloc(shape->inputs * shape->outputs)))
+        return leat_fail(err, "out of memory");
     out->n = shape->outputs;
     out->bytes = dnnl_memory_desc_get_size(&self->packed);
     bool good = check(dnnl_memory_create(&out->packed, &self->packed, engine, DNNL_MEMORY_ALLOCATE),
@@ -299,6 +316,24 @@ struct matmul_weights *matmul_pack(const struct matmul *self, const float *weigh
                 (!bytes || to_int8(out, shape, weights, bias, bytes, err)) &&
                 reorder(self, bytes ? (const void *)bytes : weights, out->packed, err);
     free(bytes);
+    return good;
+}
+
+struct matmul_weights *matmul_pack(const struct matmul *self, const float *weights,
+                                   const float *bias, struct leat_error *err)
+{
+    const struct matmul_shape *shape = &self->shape;
+    struct matmul_weights *out = calloc(1, sizeof *out);
+    if (!out) {
+        leat_fail(err, "out of memory");
+        return NULL;
+    }
+    bool good = shape->precision == ENCODER_INT16
+                    ? int16_pack(&out->int16, self->engine->kernels, shape->inputs, shape->outputs,
+                                 weights, bias, err)
+                    : pack_for_onednn(self, out, weights, bias, err);
+    if (shape->precision == ENCODER_INT16)
+        out->bytes = out->int16.bytes;
     if (!good)
         matmul_weights_close(&out);
     return out;
@@ -311,14 +346,9 @@ void matmul_weights_close(struct matmul_weights **self)
     dnnl_memory_destroy((*self)->packed);
     dnnl_memory_destroy((*self)->bias);
     free((*self)->outputs);
+    int16_close(&(*self)->int16);
     free(*self);
     *self = NULL;
-}
-
-struct kernels_outputs matmul_outputs(const struct matmul_weights *weights)
-{
-    return (struct kernels_outputs){weights->outputs, weights->outputs + weights->n,
-                                    weights->outputs + 2 * weights->n};
 }
 
 size_t matmul_weights_bytes(const struct matmul_weights *weights)
@@ -331,18 +361,44 @@ size_t matmul_rows(size_t rows)
     return (rows + MATMUL_ROWS_LEAST - 1) / MATMUL_ROWS_LEAST * MATMUL_ROWS_LEAST;
 }
 
-static bool run_block(const struct matmul *self, const struct block *block,
-                      struct matmul_thread *thread, const struct matmul_weights *weights,
-                      const void *in, void *out, struct leat_error *err)
+/* A block's rows as its products want them; NULL when memory is out. */
+static const void *round_rows(const struct matmul *self, struct matmul_thread *thread, size_t rows,
+                              const float *in, struct leat_error *err)
+{
+    const struct encoder_kernels *kernels = self->engine->kernels;
+    size_t inputs = self->shape.inputs, even = inputs + inputs % 2;
+    if (self->shape.precision == ENCODER_F32)
+        return in;
+    if (!make_room(&thread->rounded, rows * even * sizeof(uint16_t), err))
+        return NULL;
+    void *out = thread->rounded.data;
+    if (self->shape.precision == ENCODER_BF16)
+        kernels->to_bf16(in, out, rows * inputs);
+    for (size_t row = 0; self->shape.precision == ENCODER_INT8 && row < rows; row++)
+        thread->scales[row] =
+            kernels->to_bytes(in + row * inputs, (uint8_t *)out + row * inputs, inputs);
+    for (size_t row = 0; self->shape.precision == ENCODER_INT16 && row < rows; row++) {
+        float most = kernels->largest(in + row * inputs, inputs);
+        thread->scales[row] = (struct kernels_scale){.scale = most / INT16_ROW_MOST};
+        kernels->to_int16(in + row * inputs, most > 0 ? INT16_ROW_MOST / most : 0,
+                          (int16_t *)out + row * even, inputs);
+    }
+    return out;
+}
+
+static bool multiply(const struct matmul *self, const struct block *block,
+                     struct matmul_thread *thread, const struct matmul_weights *weights,
+                     const void *in, float *out, struct leat_error *err)
 {
     dnnl_engine_t engine = self->engine->engine;
-    if (!thread_scratch(thread, dnnl_memory_desc_get_size(&block->scratch), err))
+    if (!make_room(&thread->scratch, dnnl_memory_desc_get_size(&block->scratch), err))
         return false;
     dnnl_memory_t source = NULL, result = NULL, scratch = NULL;
     bool good =
         check(dnnl_memory_create(&source, &block->in, engine, (void *)in), "read rows", err) &&
         check(dnnl_memory_create(&result, &block->out, engine, out), "write rows", err) &&
-        check(dnnl_memory_create(&scratch, &block->scratch, engine, thread->scratch), "work", err);
+        check(dnnl_memory_create(&scratch, &block->scratch, engine, thread->scratch.data), "work",
+              err);
     if (good) {
         dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, source},
                                   {DNNL_ARG_WEIGHTS, weights->packed},
@@ -360,26 +416,65 @@ static bool run_block(const struct matmul *self, const struct block *block,
     return good;
 }
 
+/* What integers still need, a row at a time, while it is in the processor's nearest cache. */
+static void finish_rows(const struct matmul *self, const struct matmul_thread *thread,
+                        const struct matmul_weights *weights, size_t rows, float *out)
+{
+    static const enum encoder_activation activations[] = {
+        [MATMUL_GELU] = ENCODER_GELU,
+        [MATMUL_GELU_TANH] = ENCODER_GELU_TANH,
+        [MATMUL_RELU] = ENCODER_RELU,
+    };
+    const struct encoder_kernels *kernels = self->engine->kernels;
+    const struct matmul_shape *shape = &self->shape;
+    struct kernels_outputs outputs = {weights->outputs, weights->outputs + weights->n,
+                                      weights->outputs + 2 * weights->n};
+    for (size_t row = 0; row < rows; row++, out += shape->outputs) {
+        if (shape->precision == ENCODER_INT8)
+            kernels->from_bytes(out, thread->scales[row], outputs, shape->outputs);
+        if (shape->activation != MATMUL_LINEAR)
+            kernels->activate(out, activations[shape->activation], shape->outputs);
+    }
+}
+
+/* 16-bit integers take any multiple of MATMUL_ROWS_LEAST, oneDNN what kernels were made for. */
+static size_t choose_rows(const struct matmul *self, size_t left, const struct block **block)
+{
+    int i = SIZES - 1;
+    if (self->shape.precision == ENCODER_INT16)
+        return left < ROWS_MOST ? left : ROWS_MOST;
+    while (left < (size_t)MATMUL_ROWS_LEAST << i)
+        i--;
+    *block = &self->blocks[i];
+    return (size_t)MATMUL_ROWS_LEAST << i;
+}
+
 bool matmul_run(const struct matmul *self, struct matmul_thread *thread,
-                const struct matmul_weights *weights, size_t rows, const void *in, void *out,
+                const struct matmul_weights *weights, size_t rows, const float *in, float *out,
                 struct leat_error *err)
 {
-    static const size_t in_size[] = {sizeof(float), sizeof(uint16_t), sizeof(uint8_t)};
-    size_t in_row = self->shape.inputs * in_size[self->shape.precision];
-    size_t out_row = self->shape.outputs * sizeof(float);
-    const uint8_t *from = in;
-    uint8_t *to = out;
-    size_t left = matmul_rows(rows);
-    while (left > 0) {
-        int i = SIZES - 1;
-        while (left < (size_t)MATMUL_ROWS_LEAST << i)
-            i--;
-        size_t done = (size_t)MATMUL_ROWS_LEAST << i;
-        if (!run_block(self, &self->blocks[i], thread, weights, from, to, err))
+    enum encoder_precision precision = self->shape.precision;
+    for (size_t left = matmul_rows(rows); left > 0;) {
+        const struct block *block = NULL;
+        size_t count = choose_rows(self, left, &block);
+        const void *rounded = round_rows(self, thread, count, in, err);
+        if (!rounded)
             return false;
-        from += done * in_row;
-        to += done * out_row;
-        left -= done;
+        if (precision == ENCODER_INT16)
+            self->engine->kernels->multiply_int16(&weights->int16, rounded, thread->scales, count,
+                                                  out);
+        else if (!multiply(self, block, thread, weights, rounded, out, err))
+            return false;
+        if (precision == ENCODER_INT16 || precision == ENCODER_INT8)
+            finish_rows(self, thread, weights, count, out);
+        in += count * self->shape.inputs;
+        out += count * self->shape.outputs;
+        left -= count;
     }
     return true;
+}
+
+const char *matmul_kernel(const struct matmul *self)
+{
+    return self->kernel;
 }

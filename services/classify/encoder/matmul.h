@@ -1,5 +1,6 @@
-/* Products with a layer's weights, by oneDNN: out = activation(in * weights + bias), for any number
- * of rows, in 32-bit floats, bfloat16 or bytes.
+/* Products with a layer's weights: out = activation(in * weights + bias), for any number of rows.
+ * Rows go in and come out as floats; what is multiplied is floats, bfloat16 or bytes by oneDNN, or
+ * 16-bit integers by our own kernels (int16.h).
  *
  * Weights are packed once, in the precision and the order that the processor's kernels want. Work
  * is done in blocks of fixed numbers of rows, for which the kernels are made when the shape is
@@ -17,10 +18,13 @@
 
 enum { MATMUL_ROWS_LEAST = 16 };
 
+/* What rows and weights are rounded to before they are multiplied; sums are 32 bits wide. */
 enum encoder_precision {
-    ENCODER_F32,  /* in and out are float */
-    ENCODER_BF16, /* in is bfloat16, out is float */
-    ENCODER_INT8, /* in is bytes (kernels.h: to_bytes); out is float that from_bytes finishes */
+    ENCODER_F32,
+    ENCODER_BF16,
+    ENCODER_INT16, /* by a scale for each row and each output */
+    ENCODER_INT8,  /* likewise; rows are unsigned, with a zero of their own */
+    ENCODER_PRECISIONS,
 };
 
 enum matmul_activation {
@@ -31,7 +35,7 @@ enum matmul_activation {
     MATMUL_TANH,
 };
 
-/* With ENCODER_INT8 activation and bias are the caller's. */
+/* MATMUL_TANH is for ENCODER_F32 only. */
 struct matmul_shape {
     size_t inputs, outputs;
     enum encoder_precision precision;
@@ -42,7 +46,8 @@ struct matmul_shape {
 struct matmul_engine;
 struct matmul_thread;
 
-struct matmul_engine *matmul_engine_open(struct leat_error *err);
+struct matmul_engine *matmul_engine_open(const struct encoder_kernels *kernels,
+                                         struct leat_error *err);
 void matmul_engine_close(struct matmul_engine **self);
 
 /* To be opened and used by one thread; it sees to it that oneDNN uses no others from there. */
@@ -66,18 +71,18 @@ struct matmul_weights *matmul_pack(const struct matmul *self, const float *weigh
                                    const float *bias, struct leat_error *err);
 void matmul_weights_close(struct matmul_weights **self);
 
-/* What from_bytes needs (ENCODER_INT8). Lives as long as the weights. */
-struct kernels_outputs matmul_outputs(const struct matmul_weights *weights);
-
 /* Bytes of the packed weights. */
 size_t matmul_weights_bytes(const struct matmul_weights *weights);
 
 /* How many rows are computed for `rows`: the next multiple of MATMUL_ROWS_LEAST. */
 size_t matmul_rows(size_t rows);
 
-/* `in` is rows x inputs, `out` rows x outputs. False only when oneDNN fails (out of memory). */
+/* `in` is rows x inputs, `out` rows x outputs. False only when memory is out. */
 bool matmul_run(const struct matmul *self, struct matmul_thread *thread,
-                const struct matmul_weights *weights, size_t rows, const void *in, void *out,
+                const struct matmul_weights *weights, size_t rows, const float *in, float *out,
                 struct leat_error *err);
+
+/* How a shape is multiplied: what oneDNN calls its kernel, or the name of ours. */
+const char *matmul_kernel(const struct matmul *self);
 
 #endif

@@ -308,9 +308,7 @@ static bool open_shapes(struct loader *self, enum encoder_precision precision)
     const struct matmul_shape shapes[PARAMETERS_PRODUCTS] = {
         [PARAMETERS_QKV] = {hidden, 3 * attended, precision, MATMUL_LINEAR},
         [PARAMETERS_ATTENDED] = {attended, hidden, precision, MATMUL_LINEAR},
-        [PARAMETERS_INNER] = {hidden, config->inner, precision,
-                              precision == ENCODER_INT8 ? MATMUL_LINEAR
-                                                        : activations[config->activation]},
+        [PARAMETERS_INNER] = {hidden, config->inner, precision, activations[config->activation]},
         [PARAMETERS_OUTER] = {config->inner, hidden, precision, MATMUL_LINEAR},
     };
     for (int i = 0; i < PARAMETERS_PRODUCTS; i++)
