@@ -12,7 +12,7 @@
 
 struct model_options {
     const char *path;      /* a file or a folder; "": the model that ships with Leat */
-    const char *precision; /* of an encoder: auto, f32, bf16, int8 */
+    const char *precision; /* of an encoder: auto, f32, bf16, int16, int8 */
     unsigned threads;      /* of an encoder */
     size_t batch_tokens;   /* of an encoder */
 };

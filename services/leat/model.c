@@ -16,7 +16,7 @@
 static const struct manual_option model_options[] = {
     {"--force", NULL, "inspect: replace a card that is there by a new one."},
     {"--precision", "NAME",
-     "What a BERT-family model is computed in: auto, f32, bf16 or int8. Default: auto."},
+     "What a BERT-family model is computed in: auto, f32, bf16, int16 or int8. Default: auto."},
     {"--threads", "NUMBER", "Threads to compute it with. Default: one for each processor."},
     {"--batch-tokens", "NUMBER", "Tokens that a thread computes at once. Default: 512."},
     {NULL, NULL, NULL},
