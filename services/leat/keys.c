@@ -45,14 +45,16 @@ static const struct manual_section keys_sections[] = {
      "only services needs server.key, server.pub, service.key, services/ and clients/.\n"
      "\n"
      "'leat keys client NAME' makes a further client's key: its folder has all that 'leat send "
-     "--keys' and the client library need, and DIR/clients/NAME.pub lets it in, at once. To shut a "
-     "client out, remove that file: its next connection is refused, one that stands stays until "
-     "it ends or ingest does."},
+     "--keys' and the client library need, and DIR/clients/NAME.pub lets it in, at once. 'leat "
+     "keys remove NAME' takes that file away (and DIR/handout/NAME): the client's next connection "
+     "is refused, one that stands stays until it ends or ingest does."},
     {"Exit status", "  0  the keys are there\n"
-                    "  1  there were keys already, or a file could not be written\n"
+                    "  1  there were keys already, or none to remove, or a file could not be\n"
+                    "     written\n"
                     "  2  the command line is wrong"},
     {"Examples", "  leat keys --dir /etc/leat/keys\n"
                  "  leat keys client hub --dir /etc/leat/keys --out hub-keys\n"
+                 "  leat keys remove hub --dir /etc/leat/keys\n"
                  "  leat run --listen tcp://*:5550 --set security.keys=/etc/leat/keys\n"
                  "  leat send --keys hub-keys --to tcp://leat:5550 posts.ndjson"},
     {NULL, NULL},
@@ -62,7 +64,8 @@ const struct manual keys_manual = {
     .name = "keys",
     .summary = "make the keys of services and clients",
     .synopsis = "[--dir DIR] [--force | --keep]\n"
-                "client NAME [--dir DIR] [--out FOLDER] [--force | --keep]",
+                "client NAME [--dir DIR] [--out FOLDER] [--force | --keep]\n"
+                "remove NAME [--dir DIR]",
     .description =
         "With keys everything that goes between processes is encrypted (CURVE), and both sides of "
         "a connection prove who they are. Without them Leat talks to this machine only, unless "
@@ -183,6 +186,22 @@ static bool make_client(const char *dir, const char *name, const char *out, stru
     return write_public(path, name, pair.public_key, err);
 }
 
+/* What a client is let in by goes first: the rest is only tidiness. */
+static bool remove_client(const char *dir, const char *name, struct leat_error *err)
+{
+    static const char *const handed_out[] = {"/client.key", "/server.pub", ""};
+    char path[PATH];
+    snprintf(path, sizeof path, "%s/clients/%s.pub", dir, name);
+    if (unlink(path) != 0)
+        return leat_fail(err, "cannot remove %s: %s", path, strerror(errno));
+    for (size_t i = 0; i < sizeof handed_out / sizeof *handed_out; i++) {
+        snprintf(path, sizeof path, "%s/handout/%s%s", dir, name, handed_out[i]);
+        if (remove(path) != 0 && errno != ENOENT && errno != ENOTEMPTY)
+            return leat_fail(err, "cannot remove %s: %s", path, strerror(errno));
+    }
+    return true;
+}
+
 /* What must not be there yet. */
 static bool is_there(const char *dir, const char *client, char path[PATH])
 {
@@ -201,17 +220,10 @@ static bool name_ok(const char *name)
                size;
 }
 
-static int make(const struct options *options, const char *client)
+static int make(const struct options *options, const char *dir, const char *client)
 {
     struct leat_error err;
     char path[PATH];
-    const char *dir = options_value(options, "--dir"), *setting = getenv("LEAT_SECURITY_KEYS");
-    if (!dir)
-        dir = setting && setting[0] ? setting : default_dir;
-    if (strlen(dir) > PATH / 4) {
-        render_complain("leat keys", "the folder's name is too long");
-        return LEAT_EXIT_USAGE;
-    }
     if (!options_has(options, "--force") && is_there(dir, client, path)) {
         if (options_has(options, "--keep"))
             return LEAT_EXIT_OK;
@@ -234,16 +246,41 @@ static int make(const struct options *options, const char *client)
     return LEAT_EXIT_OK;
 }
 
+static int run(const struct options *options)
+{
+    struct leat_error err;
+    const char *dir = options_value(options, "--dir"), *setting = getenv("LEAT_SECURITY_KEYS");
+    const char *client = options->n_operands ? options->operands[1] : NULL;
+    if (!dir)
+        dir = setting && setting[0] ? setting : default_dir;
+    if (strlen(dir) > PATH / 4) {
+        render_complain("leat keys", "the folder's name is too long");
+        return LEAT_EXIT_USAGE;
+    }
+    if (!client || strcmp(options->operands[0], "client") == 0)
+        return make(options, dir, client);
+    if (remove_client(dir, client, &err))
+        return LEAT_EXIT_OK;
+    render_complain("leat keys", "%s", err.text);
+    return LEAT_EXIT_FAILED;
+}
+
 /* NULL: the command line is fine. */
 static const char *wrong(const struct options *options)
 {
-    bool client = options->n_operands > 0 && strcmp(options->operands[0], "client") == 0;
-    if (options->n_operands > 0 && !client)
-        return "it makes the keys of services, or of a 'client NAME'; see 'leat help keys'";
-    if (client && options->n_operands != 2)
-        return "name the client: leat keys client NAME";
-    if (client && !name_ok(options->operands[1]))
+    bool some = options->n_operands > 0;
+    bool client = some && strcmp(options->operands[0], "client") == 0;
+    bool removes = some && strcmp(options->operands[0], "remove") == 0;
+    if (some && !client && !removes)
+        return "it makes the keys of services, or of a 'client NAME', or removes one; see 'leat "
+               "help keys'";
+    if (some && options->n_operands != 2)
+        return client ? "name the client: leat keys client NAME"
+                      : "name the client: leat keys remove NAME";
+    if (some && !name_ok(options->operands[1]))
         return "a client's name here is 1 to 64 letters, digits, dots, dashes and underscores";
+    if (removes && (options_has(options, "--force") || options_has(options, "--keep")))
+        return "--force and --keep are for making keys";
     if (!client && options_has(options, "--out"))
         return "--out is for 'leat keys client NAME'";
     if (options_has(options, "--force") && options_has(options, "--keep"))
@@ -264,7 +301,7 @@ int command_keys(int argc, char **argv)
     if (reason)
         render_complain("leat keys", "%s", reason);
     else
-        status = make(&options, options.n_operands ? options.operands[1] : NULL);
+        status = run(&options);
     options_end(&options);
     return status;
 }
