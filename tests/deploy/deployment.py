@@ -17,10 +17,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 IMAGE = "leat-test:latest"
 
 
-def run(*words, check=True, timeout=600, env=None, **more):
+def run(*words, check=True, timeout=600, env=None, cwd=ROOT, **more):
     """Runs a command to its end; its output, stdout and stderr apart."""
     done = subprocess.run([str(w) for w in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, timeout=timeout, cwd=ROOT, env={**os.environ, **(env or {})}, **more)
+                          text=True, timeout=timeout, cwd=cwd, env={**os.environ, **(env or {})}, **more)
     if check and done.returncode != 0:
         raise AssertionError(f"{words}: {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
     return done

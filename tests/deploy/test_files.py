@@ -23,6 +23,23 @@ def need(program):
         pytest.skip(f"{program} is not installed")
 
 
+def check_with_npm(name, packages, text):
+    """Runs NAME/check.mjs on `text` with its packages; a folder of its own keeps them."""
+    need("npm")
+    folder = ROOT / "build" / f"{name}-check"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in ("package.json", "check.mjs"):
+        shutil.copy(pathlib.Path(__file__).parent / name / file, folder)
+    if not all((folder / "node_modules" / package).exists() for package in packages):
+        done = subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=folder,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+        if done.returncode != 0:
+            pytest.skip(f"{' and '.join(packages)} cannot be fetched from npm")
+    done = subprocess.run(["node", "check.mjs"], cwd=folder, input=text, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+
+
 def compose_file():
     return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
@@ -144,9 +161,12 @@ def test_every_alert_is_tested_both_ways_and_explained():
         assert re.search(rf"^#+ .*{alert}", readme, re.M), f"{alert} has no chapter in deploy/README.md"
 
 
+def dashboard():
+    return json.loads((DEPLOY / "grafana/provisioning/dashboards/leat.json").read_text())
+
+
 def dashboard_expressions():
-    dashboard = json.loads((DEPLOY / "grafana/provisioning/dashboards/leat.json").read_text())
-    for panel in dashboard["panels"]:
+    for panel in dashboard()["panels"]:
         for target in panel.get("targets", []):
             yield target["expr"].replace("$stage", "cache").replace("$instance", ".*")
 
@@ -168,6 +188,45 @@ def test_the_dashboards_queries_are_sound(tmp_path):
     path = tmp_path / "queries.yml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
     run("promtool", "check", "rules", path)
+
+
+def test_grafana_knows_every_word_of_the_dashboard():
+    check_with_npm("grafana", ["@grafana/schema", "typescript"], json.dumps(dashboard()))
+
+
+def test_the_dashboard_fits_together():
+    """What types cannot tell: names that lead somewhere, panels side by side."""
+    panels = dashboard()["panels"]
+    sources = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/leat.yml").read_text())["datasources"]
+    assert {p["datasource"]["uid"] for p in panels if "datasource" in p} == {s["uid"] for s in sources}
+    assert len({p["id"] for p in panels}) == len(panels)
+    taken = set()
+    for panel in panels:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert at["x"] + at["w"] <= 24 and not cells & taken, panel["title"]
+        taken |= cells
+        refs = [t["refId"] for t in panel.get("targets", [])]
+        assert len(set(refs)) == len(refs), panel["title"]
+    known = {"stage", "instance"}
+    assert {v["name"] for v in dashboard()["templating"]["list"]} == known
+    assert set(re.findall(r"\$(\w+)", json.dumps(panels))) <= known
+
+
+def test_the_picture_shows_what_is_asked_for():
+    picture = dashboard()["panels"][0]
+    asked = {target["legendFormat"] for target in picture["targets"]}
+    elements = picture["options"]["root"]["elements"]
+    names = [one["name"] for one in elements]
+    assert len(set(names)) == len(names)
+    shown = set()
+    for one in elements:
+        shown |= {one["config"]["text"]["field"]} if one["type"] == "metric-value" else set()
+        shown |= {one["background"]["color"]["field"]} if "field" in one["background"]["color"] else set()
+        assert all(to["targetName"] in names for to in one["connections"])
+    assert shown == asked
+    assert {rule["matcher"]["options"] for rule in picture["fieldConfig"]["overrides"]} == asked
+    assert STAGES <= set(names)
 
 
 # --- kubernetes ---------------------------------------------------------------------------------
@@ -217,6 +276,29 @@ def test_kubernetes_has_the_settings_of_the_compose_file(objects):
                 assert there[key] == value, (name, key)
 
 
+def test_the_commands_of_the_readme_make_the_keys_that_pods_mount(objects, tmp_path):
+    (tmp_path / "leat-keys" / "clients").mkdir(parents=True)
+    for name in ("server.key", "service.key", "service.pub", "clients/client.pub", "clients/hub.pub"):
+        (tmp_path / "leat-keys" / name).write_text("a key")
+    readme = (DEPLOY / "README.md").read_text().replace("\\\n", " ")
+    made = {}
+    for command in re.findall(r"^kubectl -n leat (create (?:secret|configmap) .*?)(?: --dry-run.*)?$", readme, re.M):
+        done = run("kubectl", *command.split(), "--dry-run=client", "-o", "json", cwd=tmp_path)
+        one = json.loads(done.stdout)
+        made[one["metadata"]["name"]] = set(one["data"])
+    assert made["leat-clients"] == {"client.pub", "hub.pub"}
+    for stage in STAGES:
+        pod = of_kind(objects, "Deployment", "StatefulSet")[stage]["spec"]["template"]["spec"]
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+        for path in ("/keys/server.key", "/keys/service.key"):
+            secret = volumes[mounts[path]["name"]]["secret"]
+            assert mounts[path]["subPath"] in made[secret["secretName"]] and secret["defaultMode"] & 0o7 == 0
+        services = volumes[mounts["/keys/services"]["name"]]["secret"]
+        assert {item["key"] for item in services["items"]} <= made[services["secretName"]]
+        assert ("/keys/clients" in mounts) == (stage == "ingest")
+
+
 def test_the_autoscaler_looks_at_time_working(objects):
     metric = of_kind(objects, "HorizontalPodAutoscaler")["classify"]["spec"]["metrics"][0]
     assert metric["pods"]["metric"]["name"] == "leat_stage_work_ratio"
@@ -230,19 +312,7 @@ def test_the_kubernetes_api_knows_all_of_it(objects):
     if shutil.which("kubeconform"):
         run("kubeconform", "-strict", "-summary", input=yaml.safe_dump_all(objects))
         return
-    need("npm")
-    folder = ROOT / "build" / "kubernetes-check"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "check.mjs"):
-        shutil.copy(pathlib.Path(__file__).parent / "kubernetes" / name, folder)
-    if not (folder / "node_modules" / "typescript").exists():
-        done = subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=folder,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
-        if done.returncode != 0:
-            pytest.skip("the API's schemas cannot be fetched from npm, and there is no kubeconform")
-    done = subprocess.run(["node", "check.mjs"], cwd=folder, input=json.dumps(objects), text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert done.returncode == 0, done.stdout
+    check_with_npm("kubernetes", ["kubernetes-models", "typescript"], json.dumps(objects))
 
 
 # --- systemd ------------------------------------------------------------------------------------
