@@ -58,6 +58,9 @@ struct classify {
     struct model_stats counted; /* what the metrics have of the finder's */
     struct leat_metric *computed, *repeated, *cached, *failed, *truncated;
     struct leat_metric *tokens, *rows, *token_room, *computing, *waiting;
+    struct provider_watch watch;
+    struct provider_stats told; /* what the metrics have of the provider's */
+    struct leat_metric *requests, *retries, *embedded, *unembedded, *billed, *requesting, *pausing;
 };
 
 static bool read_weights_options(const struct leat_settings *settings, struct weights_options *out,
@@ -118,6 +121,58 @@ static void open_metrics(struct classify *self)
                                      "doing=\"waiting\"", seconds_help);
 }
 
+static void open_provider_metrics(struct classify *self)
+{
+    static const char texts[] = "leat_classify_embedding_texts_total";
+    static const char texts_help[] =
+        "Texts that a provider was asked to embed, by what came of it.";
+    static const char seconds[] = "leat_classify_embedding_seconds_total";
+    static const char seconds_help[] =
+        "Time with the provider: in requests, and in pauses after them.";
+    struct leat_stage_context *ctx = self->ctx;
+    struct leat_metrics *metrics = leat_stage_metrics(ctx);
+    self->requests = counter(ctx, "leat_classify_embedding_requests_total", "",
+                             "Requests to the provider of embeddings.");
+    self->retries = counter(ctx, "leat_classify_embedding_retries_total", "",
+                            "Requests that were made again because one before failed.");
+    self->embedded = counter(ctx, texts, "outcome=\"embedded\"", texts_help);
+    self->unembedded = counter(ctx, texts, "outcome=\"failed\"", texts_help);
+    self->billed = counter(ctx, "leat_classify_embedding_tokens_total", "",
+                           "Tokens that the provider says it read.");
+    self->requesting = leat_metrics_add(metrics, LEAT_COUNTER, LEAT_UNIT_US, seconds,
+                                        "doing=\"requesting\"", seconds_help);
+    self->pausing = leat_metrics_add(metrics, LEAT_COUNTER, LEAT_UNIT_US, seconds,
+                                     "doing=\"pausing\"", seconds_help);
+}
+
+static void count_provider(struct classify *self)
+{
+    const struct provider_stats *now = self->finder ? finder_provider_stats(self->finder) : NULL;
+    if (!now)
+        return;
+    leat_metric_inc(self->requests, (int64_t)(now->requests - self->told.requests));
+    leat_metric_inc(self->retries, (int64_t)(now->retries - self->told.retries));
+    leat_metric_inc(self->embedded, (int64_t)(now->texts - self->told.texts));
+    leat_metric_inc(self->unembedded, (int64_t)(now->failed - self->told.failed));
+    leat_metric_inc(self->billed, (int64_t)(now->tokens - self->told.tokens));
+    leat_metric_inc(self->requesting, (int64_t)(now->requesting_us - self->told.requesting_us));
+    leat_metric_inc(self->pausing, (int64_t)(now->pausing_us - self->told.pausing_us));
+    self->told = *now;
+}
+
+static bool provider_goes_on(void *self_)
+{
+    struct classify *self = self_;
+    count_provider(self);
+    return leat_stage_waits(self->ctx);
+}
+
+static void provider_away(void *self_, const char *reason)
+{
+    struct classify *self = self_;
+    leat_stage_ready(self->ctx, reason == NULL, reason);
+}
+
 static void classify_close(void **self_)
 {
     struct classify *self = *self_;
@@ -145,13 +200,16 @@ static bool classify_open(void **self_, struct leat_stage_context *ctx, struct l
     leat_fill_init(&self->fill);
     msgpack_sbuffer_init(&self->buffer);
     self->announce_us = leat_settings_int(settings, "classify.announce") * 1000;
+    self->watch = (struct provider_watch){self, provider_goes_on, provider_away};
     if (!read_weights_options(settings, &self->weights, err) ||
-        !(self->finder = finder_open(settings, err))) {
+        !(self->finder = finder_open(settings, &self->watch, err))) {
         classify_close(self_);
         return false;
     }
     finder_fingerprint(self->finder, self->fingerprint);
     open_metrics(self);
+    if (finder_provider_stats(self->finder))
+        open_provider_metrics(self);
     leat_log(LEAT_INFO, "classify", "model_opened",
              LEAT_S("model", finder_model_name(self->finder)),
              LEAT_I("labels", finder_labels(self->finder)),
@@ -258,11 +316,17 @@ static bool look_at(struct classify *self, uint32_t index, struct leat_error *er
     return true;
 }
 
-static void take_result(void *self_, size_t text, const struct text_result *result)
+static void take_result(void *self_, size_t text, const struct text_result *result,
+                        const struct finder_why *why)
 {
     struct classify *self = self_;
     uint32_t index = self->items[text];
     struct work *work = &self->work[index];
+    if (!result) {
+        leat_batch_fail(self->batch, index, "classify", why->code, "%s", why->message);
+        self->now.failed++;
+        return;
+    }
     struct leat_item *item = &self->batch->items[index];
     msgpack_sbuffer_clear(&self->buffer);
     text_result_pack(result, &self->buffer);
@@ -274,7 +338,7 @@ static void take_result(void *self_, size_t text, const struct text_result *resu
     self->now.truncated += result->truncated;
 }
 
-/* Results of equal texts, and the weights of all. */
+/* Results and errors of equal texts, and the weights of all that have a result. */
 static void finish(struct classify *self, uint32_t index)
 {
     const struct work *work = &self->work[index], *computed = work;
@@ -282,7 +346,11 @@ static void finish(struct classify *self, uint32_t index)
     if (work->source == FROM_EQUAL) {
         computed = &self->work[work->equal];
         item->result = self->batch->items[work->equal].result;
+        item->error = self->batch->items[work->equal].error;
+        self->now.failed += item->error.size > 0;
     }
+    if (item->error.size > 0)
+        return;
     set_weights(self, self->batch, item, &work->record, computed->sentiment, computed->emotion);
 }
 
@@ -299,6 +367,7 @@ static void count(struct classify *self)
     leat_metric_inc(self->rows, (int64_t)(stats.rows - self->counted.rows));
     leat_metric_inc(self->token_room, (int64_t)(stats.room - self->counted.room));
     self->counted = stats;
+    count_provider(self);
 }
 
 /* Everything in the batch that has no error and no result yet. */

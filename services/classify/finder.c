@@ -1,5 +1,6 @@
 #include "services/classify/finder.h"
 
+#include "services/classify/encoder/kernels.h"
 #include "services/classify/shipped.h"
 #include "services/classify/topics.h"
 
@@ -17,7 +18,10 @@ _Static_assert((int)EMOTION_COUNT == (int)TEXT_EMOTIONS, "one reporting set");
 _Static_assert((int)CARD_LABELS_MOST <= (int)TEXT_MAX_LABELS, "room for every label of a card");
 _Static_assert((int)TEXT_MAX_TOPICS <= (int)TOPICS_MOST, "topics fit");
 
-enum { AT_ONCE = 1024 };
+enum {
+    AT_ONCE = 1024,
+    OPEN_MS = 20000, /* that a provider may take for the topics */
+};
 
 struct finder {
     struct model *emotion;   /* also of sentiments, unless: */
@@ -30,9 +34,13 @@ struct finder {
     struct model_text *texts;      /* AT_ONCE */
     struct model_text *sentiments; /* AT_ONCE, when that is another model's */
     bool store;                    /* embeddings go into the results */
-    float *embeddings;             /* AT_ONCE x width; NULL: nobody asks for them */
-    float *topic_vectors;          /* topics x width; NULL: keywords alone find topics */
-    float *cosines;                /* topics */
+    float *embeddings;             /* AT_ONCE x width; NULL: the model for emotions makes none */
+    struct provider *provider;     /* who makes them; NULL: nobody, or the model */
+    struct provider_text *asked;   /* of the batch in hand */
+    size_t asked_room;
+    const struct encoder_kernels *kernels;
+    float *topic_vectors; /* topics x width; NULL: keywords alone find topics */
+    float *cosines;       /* topics */
 };
 
 static void read_topics_options(const struct leat_settings *settings, struct topics_options *out)
@@ -136,60 +144,133 @@ static bool open_topics(struct finder *self, const struct leat_settings *setting
     return self->scratch || leat_fail(err, "out of memory");
 }
 
-/* A topic's vector is that of "name description". */
-static bool embed_topic(struct finder *self, size_t topic, struct leat_error *err)
+/* A topic's vector is that of "name description". malloc'd. */
+static char *topic_text(const struct finder *self, size_t topic, struct leat_span *out)
 {
-    const char *name = topics_name(self->topics, topic);
-    const char *description = topics_description(self->topics, topic);
-    size_t room = strlen(name) + strlen(description) + 2;
-    char *text = malloc(room);
-    if (!text)
-        return leat_fail(err, "out of memory");
-    self->texts[0] = (struct model_text){
-        .text = text,
-        .size = (size_t)snprintf(text, room, "%s %s", name, description),
-        .embedding = self->topic_vectors + topic * model_width(self->emotion),
-    };
-    bool good = model_run(self->emotion, self->texts, 1, err);
-    free(text);
-    return good;
+    char *text;
+    int size = asprintf(&text, "%s %s", topics_name(self->topics, topic),
+                        topics_description(self->topics, topic));
+    if (size < 0)
+        return NULL;
+    *out = (struct leat_span){(const uint8_t *)text, (size_t)size};
+    return text;
+}
+
+static size_t width_of(const struct finder *self)
+{
+    return self->provider ? provider_width(self->provider) : model_width(self->emotion);
+}
+
+static bool make_topic_vectors(struct finder *self, struct leat_error *err)
+{
+    size_t topics = topics_count(self->topics);
+    self->topic_vectors = malloc((topics + 1) * width_of(self) * sizeof *self->topic_vectors);
+    self->cosines = malloc((topics + 1) * sizeof *self->cosines);
+    return (self->topic_vectors && self->cosines) || leat_fail(err, "out of memory");
+}
+
+static bool embed_by_model(struct finder *self, const struct leat_span *texts, size_t n,
+                           struct leat_error *err)
+{
+    if (!make_topic_vectors(self, err))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        self->texts[0] = (struct model_text){
+            .text = (const char *)texts[i].data,
+            .size = texts[i].size,
+            .embedding = self->topic_vectors + i * width_of(self),
+        };
+        if (!model_run(self->emotion, self->texts, 1, err))
+            return false;
+    }
+    return true;
+}
+
+/* Room for the batch in hand to be asked for. */
+static bool make_asked(struct finder *self, const struct leat_span *texts, size_t n,
+                       struct leat_error *err)
+{
+    if (n > self->asked_room) {
+        struct provider_text *larger = realloc(self->asked, n * sizeof *larger);
+        if (!larger)
+            return leat_fail(err, "out of memory");
+        self->asked = larger;
+        self->asked_room = n;
+    }
+    for (size_t i = 0; i < n; i++)
+        self->asked[i].text = texts[i];
+    return true;
+}
+
+static bool embed_by_provider(struct finder *self, const struct leat_span *texts, size_t n,
+                              struct leat_error *err)
+{
+    if (!make_asked(self, texts, n, err) ||
+        !provider_run(self->provider, self->asked, n, OPEN_MS, err))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!self->asked[i].vector)
+            return leat_fail(err, "%s", self->asked[i].message);
+    if (!make_topic_vectors(self, err))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        memcpy(self->topic_vectors + i * width_of(self), self->asked[i].vector,
+               width_of(self) * sizeof *self->topic_vectors);
+    return true;
 }
 
 static bool embed_topics(struct finder *self, struct leat_error *err)
 {
-    size_t width = model_width(self->emotion), topics = topics_count(self->topics);
-    self->topic_vectors = malloc((topics + 1) * width * sizeof *self->topic_vectors);
-    self->cosines = malloc((topics + 1) * sizeof *self->cosines);
-    if (!self->topic_vectors || !self->cosines)
-        return leat_fail(err, "out of memory");
-    for (size_t topic = 0; topic < topics; topic++)
-        if (!embed_topic(self, topic, err))
-            return false;
-    return true;
+    size_t n = topics_count(self->topics);
+    char **texts = calloc(n + 1, sizeof *texts);
+    struct leat_span *spans = calloc(n + 1, sizeof *spans);
+    bool good = texts && spans;
+    for (size_t i = 0; good && i < n; i++)
+        good = (texts[i] = topic_text(self, i, &spans[i]));
+    if (!good)
+        leat_fail(err, "out of memory");
+    good = good && (self->provider ? embed_by_provider : embed_by_model)(self, spans, n, err);
+    for (size_t i = 0; texts && i < n; i++)
+        free(texts[i]);
+    free(texts);
+    free(spans);
+    return good || leat_fail_in(err, "setting topics.embeddings");
 }
 
-static bool open_embeddings(struct finder *self, const struct leat_settings *settings,
-                            struct leat_error *err)
+/* Who makes embeddings, for whom `setting` asks. */
+static bool open_maker(struct finder *self, const struct leat_settings *settings,
+                       const struct provider_watch *watch, const char *setting,
+                       struct leat_error *err)
 {
-    bool topics = leat_settings_bool(settings, "topics.embeddings");
-    self->store = leat_settings_bool(settings, "embeddings.store");
-    if (!topics && !self->store)
-        return true;
+    if (*leat_settings_str(settings, "embeddings.url"))
+        return (self->provider = provider_open(settings, watch, err));
     size_t width = model_width(self->emotion);
     if (width == 0)
         return leat_fail(err,
                          "setting %s: the model for emotions gives no embeddings: "
-                         "classify.emotion_model or classify.model has to name an encoder's folder",
-                         topics ? "topics.embeddings" : "embeddings.store");
-    if (self->store && width > TEXT_EMBEDDING_MAX)
-        return leat_fail(err,
-                         "setting embeddings.store: the model's embeddings have %zu numbers; at "
-                         "most %d are stored",
-                         width, TEXT_EMBEDDING_MAX);
+                         "classify.emotion_model or classify.model has to name an encoder's "
+                         "folder, or embeddings.url a provider",
+                         setting);
+    if (width > TEXT_EMBEDDING_MAX)
+        return leat_fail(err, "setting %s: the model's embeddings have %zu numbers; at most %d do",
+                         setting, width, TEXT_EMBEDDING_MAX);
     self->embeddings = malloc(AT_ONCE * width * sizeof *self->embeddings);
-    if (!self->embeddings)
-        return leat_fail(err, "out of memory");
-    return !topics || embed_topics(self, err);
+    return self->embeddings || leat_fail(err, "out of memory");
+}
+
+static bool open_embeddings(struct finder *self, const struct leat_settings *settings,
+                            const struct provider_watch *watch, struct leat_error *err)
+{
+    bool topics = leat_settings_bool(settings, "topics.embeddings");
+    self->store = leat_settings_bool(settings, "embeddings.store");
+    self->kernels = encoder_kernels_choose();
+    if (!topics && !self->store)
+        return !*leat_settings_str(settings, "embeddings.url") ||
+               leat_fail(err, "setting embeddings.url: neither embeddings.store nor "
+                              "topics.embeddings asks for embeddings");
+    return open_maker(self, settings, watch, topics ? "topics.embeddings" : "embeddings.store",
+                      err) &&
+           (!topics || embed_topics(self, err));
 }
 
 static void make_fingerprint(struct finder *self, const struct leat_settings *settings)
@@ -199,7 +280,7 @@ static void make_fingerprint(struct finder *self, const struct leat_settings *se
         return;
     XXH3_128bits_reset(state);
     struct {
-        uint8_t models[2][16];
+        uint8_t models[3][16];
         uint64_t topics;
         uint32_t version, with;
     } files = {.topics = topics_hash(self->topics),
@@ -209,6 +290,8 @@ static void make_fingerprint(struct finder *self, const struct leat_settings *se
     model_hash(self->emotion, files.models[0]);
     if (self->sentiment)
         model_hash(self->sentiment, files.models[1]);
+    if (self->provider)
+        provider_hash(self->provider, files.models[2]);
     XXH3_128bits_update(state, &files, sizeof files);
     struct topics_options options;
     memset(&options, 0, sizeof options);
@@ -221,7 +304,7 @@ static void make_fingerprint(struct finder *self, const struct leat_settings *se
 }
 
 static bool open_parts(struct finder *self, const struct leat_settings *settings,
-                       struct leat_error *err)
+                       const struct provider_watch *watch, struct leat_error *err)
 {
     self->lower = leat_settings_real(settings, "classify.sentiment_lower");
     self->upper = leat_settings_real(settings, "classify.sentiment_upper");
@@ -233,18 +316,19 @@ static bool open_parts(struct finder *self, const struct leat_settings *settings
     self->sentiments = self->sentiment ? calloc(AT_ONCE, sizeof *self->sentiments) : NULL;
     if (!self->texts || (self->sentiment && !self->sentiments))
         return leat_fail(err, "out of memory");
-    if (!open_embeddings(self, settings, err))
+    if (!open_embeddings(self, settings, watch, err))
         return false;
     make_fingerprint(self, settings);
     return true;
 }
 
-struct finder *finder_open(const struct leat_settings *settings, struct leat_error *err)
+struct finder *finder_open(const struct leat_settings *settings, const struct provider_watch *watch,
+                           struct leat_error *err)
 {
     struct finder *self = calloc(1, sizeof *self);
     if (!self)
         leat_fail(err, "out of memory");
-    else if (!open_parts(self, settings, err))
+    else if (!open_parts(self, settings, watch, err))
         finder_close(&self);
     return self;
 }
@@ -261,6 +345,8 @@ void finder_close(struct finder **self_)
     free(self->texts);
     free(self->sentiments);
     free(self->embeddings);
+    provider_close(&self->provider);
+    free(self->asked);
     free(self->topic_vectors);
     free(self->cosines);
     free(self);
@@ -302,12 +388,12 @@ static void find_emotions(const struct finder *self, const struct model_text *te
     out->emotion_score = out->distribution[best] / (double)EMOTION_WHOLE;
 }
 
-static void find_topics(struct finder *self, const struct model_text *text, struct text_result *out)
+static void find_topics(struct finder *self, const struct model_text *text, const float *vector,
+                        struct text_result *out)
 {
-    size_t width = model_width(self->emotion);
+    size_t width = width_of(self);
     for (size_t i = 0; self->topic_vectors && i < topics_count(self->topics); i++)
-        self->cosines[i] =
-            model_cosine(self->emotion, text->embedding, self->topic_vectors + i * width);
+        self->cosines[i] = self->kernels->dot(vector, self->topic_vectors + i * width, width);
     struct topics_match matches[TOPICS_MOST];
     out->n_topics = topics_score(self->topics, self->scratch, text->text, text->size,
                                  self->topic_vectors ? self->cosines : NULL, matches);
@@ -323,7 +409,7 @@ static void find_topics(struct finder *self, const struct model_text *text, stru
 static bool run_some(struct finder *self, const struct leat_span *texts, size_t n,
                      struct leat_error *err)
 {
-    size_t width = self->embeddings ? model_width(self->emotion) : 0;
+    size_t width = self->embeddings ? width_of(self) : 0;
     for (size_t i = 0; i < n; i++) {
         struct model_text text = {.text = (const char *)texts[i].data, .size = texts[i].size};
         if (self->sentiment)
@@ -335,26 +421,47 @@ static bool run_some(struct finder *self, const struct leat_span *texts, size_t 
            (!self->sentiment || model_run(self->sentiment, self->sentiments, n, err));
 }
 
+/* The text's vector, from wherever it comes; NULL: there is none. */
+static float *vector_of(const struct finder *self, const struct model_text *text,
+                        const struct provider_text *asked)
+{
+    return self->embeddings ? text->embedding : asked ? asked->vector : NULL;
+}
+
+static void find(struct finder *self, size_t i, const struct provider_text *asked,
+                 struct text_result *out)
+{
+    const struct model_text *text = &self->texts[i];
+    const struct model_text *sentiment = self->sentiment ? &self->sentiments[i] : text;
+    float *vector = vector_of(self, text, asked);
+    out->model = of_string(self->name);
+    find_sentiment(self, sentiment, out);
+    find_emotions(self, text, out);
+    find_topics(self, text, vector, out);
+    out->truncated = text->truncated || sentiment->truncated || (asked && asked->truncated);
+    out->embedding = self->store ? text_embedding(vector, width_of(self)) : (struct leat_span){0};
+}
+
 bool finder_run(struct finder *self, const struct leat_span *texts, size_t n, finder_found *found,
                 void *context, struct leat_error *err)
 {
-    const struct model_text *sentiments = self->sentiment ? self->sentiments : self->texts;
+    if (self->provider && (!make_asked(self, texts, n, err) ||
+                           !provider_run(self->provider, self->asked, n, -1, err)))
+        return false;
     for (size_t done = 0; done < n; done += AT_ONCE) {
         size_t count = n - done < AT_ONCE ? n - done : AT_ONCE;
         if (!run_some(self, texts + done, count, err))
             return false;
         for (size_t i = 0; i < count; i++) {
+            const struct provider_text *asked = self->provider ? &self->asked[done + i] : NULL;
             struct text_result result;
-            result.model = of_string(self->name);
-            find_sentiment(self, &sentiments[i], &result);
-            find_emotions(self, &self->texts[i], &result);
-            find_topics(self, &self->texts[i], &result);
-            result.truncated = self->texts[i].truncated || sentiments[i].truncated;
-            result.embedding = (struct leat_span){0};
-            if (self->store)
-                result.embedding =
-                    text_embedding(self->texts[i].embedding, model_width(self->emotion));
-            found(context, done + i, &result);
+            if (asked && !asked->vector) {
+                const struct finder_why why = {asked->code, asked->message};
+                found(context, done + i, NULL, &why);
+                continue;
+            }
+            find(self, i, asked, &result);
+            found(context, done + i, &result, NULL);
         }
     }
     return true;
@@ -385,4 +492,9 @@ struct model_stats finder_stats(const struct finder *self)
         stats.room += more.room;
     }
     return stats;
+}
+
+const struct provider_stats *finder_provider_stats(const struct finder *self)
+{
+    return self->provider ? provider_stats(self->provider) : NULL;
 }

@@ -4,13 +4,16 @@
 #define LEAT_CLASSIFY_FINDER_H
 
 #include "services/classify/model.h"
+#include "services/classify/provider/provider.h"
 #include "services/flows/text/result.h"
 #include "services/runtime/settings.h"
 
 struct finder;
 
-/* Opens models and topics. NULL with the reason, which names the file or the setting. */
-struct finder *finder_open(const struct leat_settings *settings, struct leat_error *err);
+/* Opens models and topics. `watch`: for a provider of embeddings, or NULL. NULL with the reason,
+ * which names the file or the setting. */
+struct finder *finder_open(const struct leat_settings *settings, const struct provider_watch *watch,
+                           struct leat_error *err);
 void finder_close(struct finder **self);
 
 /* Ensures: equal fingerprints give equal results for equal texts (an encoder's but for the last
@@ -18,10 +21,17 @@ void finder_close(struct finder **self);
  * cards, topic file, settings, and the form it is packed in. */
 void finder_fingerprint(const struct finder *self, uint8_t out[16]);
 
-/* Told of every text in order; `result` and what it points to are valid during the call. */
-typedef void finder_found(void *context, size_t index, const struct text_result *result);
+/* Why nothing was found in a text. */
+struct finder_why {
+    const char *code, *message;
+};
 
-/* False when memory is out; then some were told of, and others not. */
+/* Told of every text in order; `result` and what it points to are valid during the call. It is NULL
+ * when nothing was found, and `why` says why. */
+typedef void finder_found(void *context, size_t index, const struct text_result *result,
+                          const struct finder_why *why);
+
+/* False when memory is out, or when told to stop; then some were told of, and others not. */
 bool finder_run(struct finder *self, const struct leat_span *texts, size_t n, finder_found *found,
                 void *context, struct leat_error *err);
 
@@ -33,5 +43,8 @@ size_t finder_topics(const struct finder *self);
 
 /* Of the encoders together, so far. */
 struct model_stats finder_stats(const struct finder *self);
+
+/* Of the provider of embeddings, so far; NULL when there is none. */
+const struct provider_stats *finder_provider_stats(const struct finder *self);
 
 #endif

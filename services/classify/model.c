@@ -19,7 +19,6 @@ struct model {
     struct linear *linear;
     struct linear_scratch *scratch;
     struct encoder *encoder;
-    const struct encoder_kernels *kernels;
     struct card encoder_card;
     float thresholds[CARD_LABELS_MOST];
     uint8_t emotions[CARD_LABELS_MOST];
@@ -57,7 +56,6 @@ static bool open_encoder(struct model *self, const struct model_options *options
                                   .batch_tokens = options->batch_tokens};
     if (!encoder_precision_choose(options->precision, &how.precision, err))
         return leat_fail_in(err, "precision");
-    self->kernels = encoder_kernels_choose();
     return (self->encoder = encoder_open(options->path, &how, err)) &&
            encoder_card_read(options->path, encoder_config(self->encoder), &self->encoder_card,
                              err);
@@ -204,11 +202,6 @@ void model_fold(const struct model *self, const float *label, uint32_t share[EMO
 size_t model_width(const struct model *self)
 {
     return self->encoder ? encoder_config(self->encoder)->hidden : 0;
-}
-
-float model_cosine(const struct model *self, const float *a, const float *b)
-{
-    return self->kernels->dot(a, b, model_width(self));
 }
 
 void model_hash(const struct model *self, uint8_t out[16])

@@ -62,9 +62,6 @@ void model_fold(const struct model *self, const float *label, uint32_t share[EMO
 /* Floats of an embedding; 0: the model gives none. */
 size_t model_width(const struct model *self);
 
-/* The cosine of two embeddings (of length 1). */
-float model_cosine(const struct model *self, const float *a, const float *b);
-
 /* 128 bits of everything that its results depend on. */
 void model_hash(const struct model *self, uint8_t out[16]);
 

@@ -1,4 +1,5 @@
 #include "services/classify/weights.h"
+#include "services/flows/text/result.h"
 #include "services/tables.h"
 
 const struct leat_setting classify_settings[] = {
@@ -80,6 +81,72 @@ const struct leat_setting classify_settings[] = {
          "Stores each text's embedding, of length 1, in the column embedding of its row. Turn it "
          "on when every persist is of a version that knows the column: an older one makes dead "
          "letters of such texts."},
+    {.name = "embeddings.url",
+     .type = LEAT_SET_STRING,
+     .value = "",
+     .help = "Endpoint that makes the embeddings, as OpenAI's https://api.openai.com/v1/embeddings "
+             "does. Empty: the model for emotions makes them, which then is a BERT-family one."},
+    {.name = "embeddings.model",
+     .type = LEAT_SET_STRING,
+     .value = "",
+     .help = "The provider's name of the model that is to make them."},
+    {.name = "embeddings.key",
+     .type = LEAT_SET_STRING,
+     .value = "",
+     .secret = true,
+     .help =
+         "Key for the provider, best from the environment (LEAT_EMBEDDINGS_KEY). Empty: none, or "
+         "that of embeddings.key_file."},
+    {.name = "embeddings.key_file",
+     .type = LEAT_SET_STRING,
+     .value = "",
+     .help = "File whose first line is the key for the provider."},
+    {.name = "embeddings.dimensions",
+     .type = LEAT_SET_INT,
+     .value = "0",
+     .min = 0,
+     .max = TEXT_EMBEDDING_MAX,
+     .help = "Numbers that an embedding is to have, for providers that can be asked. 0: what the "
+             "model gives."},
+    {.name = "embeddings.encoding",
+     .type = LEAT_SET_CHOICE,
+     .value = "base64",
+     .choices = "base64 float",
+     .help = "How the provider is asked to write embeddings. Either is understood."},
+    {.name = "embeddings.request_texts",
+     .type = LEAT_SET_INT,
+     .value = "2048",
+     .min = 1,
+     .max = 65536,
+     .help = "Most texts in one request to the provider."},
+    {.name = "embeddings.request_bytes",
+     .type = LEAT_SET_BYTES,
+     .value = "512KB",
+     .min = 1,
+     .max = 64.0 * 1024 * 1024,
+     .help = "Most bytes of texts in one request to the provider, unless one text alone has more."},
+    {.name = "embeddings.text_bytes",
+     .type = LEAT_SET_BYTES,
+     .value = "8000",
+     .min = 16,
+     .max = 16.0 * 1024 * 1024,
+     .help =
+         "So much of a text is sent to the provider; one that has more is marked as truncated. No "
+         "8000 bytes are more than 8191 tokens, which is what OpenAI's models read."},
+    {.name = "embeddings.timeout",
+     .type = LEAT_SET_DURATION,
+     .value = "30s",
+     .min = 100,
+     .max = 3600000,
+     .help = "How long the answer to one request may take."},
+    {.name = "embeddings.give_up",
+     .type = LEAT_SET_DURATION,
+     .value = "10m",
+     .min = 0,
+     .max = 86400000,
+     .help =
+         "Texts become dead letters when the provider gave no good answer for so long; until then "
+         "it is asked again, with pauses, and other texts wait."},
     {.name = "topics.whole_value",
      .type = LEAT_SET_REAL,
      .value = "1.2",
@@ -109,9 +176,9 @@ const struct leat_setting classify_settings[] = {
      .type = LEAT_SET_BOOL,
      .value = "no",
      .help =
-         "Compares texts with topics also by the embeddings of a BERT-family model. Worth while "
-         "with models whose embeddings tell subjects apart; those of classifiers of emotions "
-         "mostly do not."},
+         "Compares texts with topics also by embeddings: those of a BERT-family model, or of "
+         "embeddings.url. Worth while with models whose embeddings tell subjects apart; those of "
+         "classifiers of emotions mostly do not."},
     {.name = "topics.keyword_share",
      .type = LEAT_SET_REAL,
      .value = "0.4",

@@ -5,6 +5,7 @@
 #include "tests/fuzz/fuzz.h"
 
 void fuzz_acks(struct leat_span input);
+void fuzz_answer(struct leat_span input);
 void fuzz_batch(struct leat_span input);
 void fuzz_card(struct leat_span input);
 void fuzz_csv(struct leat_span input);

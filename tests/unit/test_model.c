@@ -36,7 +36,7 @@ static struct leat_settings *settings_with(const char *const *assignments)
 static struct finder *open_finder(struct leat_settings *settings)
 {
     struct leat_error err;
-    struct finder *finder = finder_open(settings, &err);
+    struct finder *finder = finder_open(settings, NULL, &err);
     leat_settings_destroy(&settings);
     if (!finder)
         fail_msg("%s", err.text);
@@ -46,7 +46,7 @@ static struct finder *open_finder(struct leat_settings *settings)
 static void refused(struct leat_settings *settings, const char *reason)
 {
     struct leat_error err = {""};
-    struct finder *finder = finder_open(settings, &err);
+    struct finder *finder = finder_open(settings, NULL, &err);
     leat_settings_destroy(&settings);
     assert_null(finder);
     if (!strstr(err.text, reason))
@@ -69,8 +69,10 @@ struct copy {
     char emotion[32], first[64];
 };
 
-static void keep(void *context, size_t index, const struct text_result *result)
+static void keep(void *context, size_t index, const struct text_result *result,
+                 const struct finder_why *why)
 {
+    assert_null(why);
     struct copy *copy = (struct copy *)context + index;
     copy->result = *result;
     snprintf(copy->emotion, sizeof copy->emotion, "%.*s", (int)result->emotion_label.size,
@@ -153,8 +155,10 @@ static void embeddings_find_topics_when_they_are_asked_to(void **state)
     finder_close(&finder);
 }
 
-static void keep_length(void *context, size_t index, const struct text_result *result)
+static void keep_length(void *context, size_t index, const struct text_result *result,
+                        const struct finder_why *why)
 {
+    assert_null(why);
     double sum = 0;
     for (size_t i = 0; i < result->embedding.size; i += sizeof(float)) {
         float value;

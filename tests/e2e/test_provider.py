@@ -1,0 +1,413 @@
+"""Embeddings from a provider: what a server of OpenAI's kind may do to whoever asks it."""
+
+import base64
+import contextlib
+import email.utils
+import hashlib
+import http.server
+import json
+import math
+import struct
+import threading
+import time
+
+import pytest
+
+import harness
+
+WIDTH = 8
+KEY = "sk-nobody-may-see-this"
+
+
+def vector(text, width=WIDTH):
+    """Any numbers, the same for the same text, not of length 1."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return [byte / 16 - 8 for byte in digest[:width]]
+
+
+def unit(numbers):
+    length = math.hypot(*numbers)
+    return [number / length for number in numbers]
+
+
+def items(texts, encoding="base64", width=WIDTH):
+    made = []
+    for i, text in enumerate(texts):
+        numbers = vector(text, width)
+        if encoding == "base64":
+            numbers = base64.b64encode(struct.pack(f"<{width}f", *numbers)).decode()
+        made.append({"object": "embedding", "index": i, "embedding": numbers})
+    return made
+
+
+class Provider:
+    """A server whose n-th request is answered by what script(n, request) gives: None (a good answer), or
+    (status, headers, body), or bytes instead of HTTP, or what writes them."""
+
+    def __init__(self, script=lambda n, request: None, port=0):
+        self.script, self.requests, self.times, self.headers = script, [], [], []
+        self.lock = threading.Lock()
+        provider = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with provider.lock:
+                    n = len(provider.requests)
+                    provider.requests.append(request)
+                    provider.times.append(time.monotonic())
+                    provider.headers.append(dict(self.headers))
+                answer = provider.script(n, request)
+                if isinstance(answer, bytes) or callable(answer):
+                    with contextlib.suppress(OSError):
+                        answer(self.wfile) if callable(answer) else self.wfile.write(answer)
+                    self.close_connection = True
+                    return
+                status, headers, body = answer or (200, {}, good(request))
+                body = body if isinstance(body, bytes) else json.dumps(body).encode()
+                with contextlib.suppress(OSError):
+                    self.send_response(status)
+                    for name, value in headers.items():
+                        self.send_header(name, value)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # whoever hangs up
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1/embeddings"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def asked(self):
+        """All texts that came, in order."""
+        with self.lock:
+            return [text for request in self.requests for text in request["input"]]
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def good(request, **changed):
+    return {"object": "list", "model": request["model"],
+            "data": items(request["input"], request["encoding_format"]),
+            "usage": {"prompt_tokens": 3, "total_tokens": 3}, **changed}
+
+
+@pytest.fixture
+def provided(folder):
+    """Starts a provider with a script, and Leat that asks it."""
+    with contextlib.ExitStack() as stack:
+        def start(script=lambda n, request: None, *settings, url=None, environment=None):
+            provider = stack.enter_context(contextlib.closing(Provider(script)))
+            (folder / "key").write_text(KEY + "\n")
+            arguments = ["--set", "embeddings.store=yes", "--set", f"embeddings.url={url or provider.url}",
+                         "--set", "embeddings.model=small", "--set", f"embeddings.key_file={folder}/key"]
+            for setting in settings:
+                arguments += ["--set", setting]
+            embedded = stack.enter_context(contextlib.closing(harness.Embedded(
+                folder, *arguments, environment={"no_proxy": "*", **(environment or {})})))
+            return embedded, provider
+        yield start
+        for log in folder.glob("*.log"):
+            assert KEY not in log.read_text(errors="replace")
+
+
+def send(embedded, texts, folder, **more):
+    path = folder / "texts.ndjson"
+    path.write_text("".join(json.dumps({"id": f"t{i}", "text": text}) + "\n"
+                            for i, text in enumerate(texts)))
+    return harness.send(embedded.endpoint, path, check=False, **more)
+
+
+def check_stored(embedded, texts):
+    rows = dict(embedded.query("SELECT id, embedding FROM texts"))
+    assert len(rows) == len(texts)
+    for i, text in enumerate(texts):
+        got = struct.unpack(f"<{WIDTH}f", rows[f"t{i}"])
+        assert all(abs(a - b) < 1e-6 for a, b in zip(got, unit(vector(text)))), text
+
+
+def dead(embedded):
+    return dict(embedded.query("SELECT id, code FROM dead_letters"))
+
+
+def message(embedded):
+    return embedded.query("SELECT message FROM dead_letters LIMIT 1")[0][0]
+
+
+TEXTS = [f"text number {i} \u00e9\U0001f30a \"quoted\"" for i in range(40)]
+
+
+@pytest.mark.parametrize("encoding", ["base64", "float"])
+def test_every_text_gets_its_own_vector_in_few_requests(provided, folder, encoding):
+    def shuffled(n, request):
+        assert request["encoding_format"] == encoding and request["model"] == "small"
+        data = items(request["input"], encoding)
+        return 200, {}, good(request, data=data[::-1])
+
+    embedded, provider = provided(shuffled, "embeddings.request_texts=16", f"embeddings.encoding={encoding}")
+    told = send(embedded, TEXTS + TEXTS[:10], folder)
+    assert told["committed"] == 50 and told["dead"] == 0
+    check_stored(embedded, TEXTS + TEXTS[:10])
+    assert provider.asked() == TEXTS  # equal ones once
+    assert [len(request["input"]) for request in provider.requests] == [16, 16, 8]
+    assert all(headers["Authorization"] == f"Bearer {KEY}" for headers in provider.headers)
+    program = embedded.program
+    assert program.metric("leat_classify_embedding_requests_total") == 3
+    assert program.metric("leat_classify_embedding_retries_total") == 0
+    assert program.metric("leat_classify_embedding_texts_total", outcome="embedded") == 40
+    assert program.metric("leat_classify_embedding_tokens_total") == 9
+    assert program.metric("leat_classify_embedding_seconds_total", doing="requesting") > 0
+
+
+def test_requests_are_bounded_in_bytes_and_long_texts_are_cut_between_characters(provided, folder):
+    embedded, provider = provided(lambda n, request: None, "embeddings.request_bytes=100",
+                                  "embeddings.text_bytes=61")
+    texts = ["\u00e9" * 31, "b" * 61, "c" * 30, "d" * 30, "e" * 30]
+    assert send(embedded, texts, folder)["committed"] == 5
+    assert [request["input"] for request in provider.requests] == [
+        ["\u00e9" * 30], ["b" * 61, "c" * 30], ["d" * 30, "e" * 30]]
+    assert dict(embedded.query("SELECT id, truncated FROM texts WHERE truncated")) == {"t0": 1}
+
+
+def test_the_key_may_come_from_the_environment_and_dimensions_are_asked_for(provided, folder):
+    embedded, provider = provided(lambda n, request: None, "embeddings.key_file=", f"embeddings.dimensions={WIDTH}",
+                                  environment={"LEAT_EMBEDDINGS_KEY": KEY + "2"})
+    assert send(embedded, TEXTS, folder)["committed"] == 40
+    assert provider.headers[0]["Authorization"] == f"Bearer {KEY}2"
+    assert provider.requests[0]["dimensions"] == WIDTH
+    listed = harness.leat("config", environment={"LEAT_EMBEDDINGS_KEY": KEY}).stdout
+    assert KEY not in listed and "embeddings.key" in listed
+
+
+@pytest.mark.parametrize("how", ["seconds", "date"])
+def test_a_busy_provider_is_asked_again_when_it_says(provided, folder, how):
+    def busy(n, request):
+        if n == 0:
+            wait = "2" if how == "seconds" else email.utils.formatdate(time.time() + 3, usegmt=True)
+            return 429, {"Retry-After": wait}, {"error": {"message": "slow down"}}
+        return None
+
+    embedded, provider = provided(busy)
+    assert send(embedded, TEXTS, folder)["committed"] == 40
+    check_stored(embedded, TEXTS)
+    assert len(provider.requests) == 2
+    assert provider.times[1] - provider.times[0] >= (2 if how == "seconds" else 1.9)
+    assert embedded.program.metric("leat_classify_embedding_retries_total") == 1
+    assert embedded.program.metric("leat_classify_embedding_seconds_total", doing="pausing") >= 1.8
+    assert "slow down" in embedded.program.log()  # why it was not ready
+
+
+WRONG = {
+    "error": (500, {}, b"oops"),
+    "gateway": (502, {"Content-Type": "text/html"}, b"<html>"),
+    "no HTTP": b"garbage\r\n\r\n",
+    "hung up": b"",
+    "cut": b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"data\": [",
+    "no JSON": (200, {}, b"{\"data\": [}"),
+    "empty": (200, {}, b""),
+    "no data": (200, {}, {"hello": 1}),
+    "a list": (200, {}, [1, 2]),
+}
+CHANGED = {
+    "short": lambda data: data[:-1],
+    "long": lambda data: data + data[:1],
+    "twice": lambda data: data[:-1] + data[:1],
+    "index beyond": lambda data: [{**data[0], "index": 4096}, *data[1:]],
+    "index negative": lambda data: [{**data[0], "index": -1}, *data[1:]],
+    "no index": lambda data: [{"embedding": item["embedding"]} for item in data],
+    "other width": lambda data: [{**data[0], "embedding": [1.0] * 7}, *data[1:]],
+    "no numbers": lambda data: [{**data[0], "embedding": ["a"] * WIDTH}, *data[1:]],
+    "no base64": lambda data: [{**data[0], "embedding": "!" * 43 + "="}, *data[1:]],
+    "zeros": lambda data: [{**data[0], "embedding": [0.0] * WIDTH}, *data[1:]],
+    "infinite": lambda data: [{**data[0], "embedding": [1e300] * WIDTH}, *data[1:]],
+    "no number": lambda data: [{**data[0], "embedding": base64.b64encode(
+        struct.pack(f"<{WIDTH}f", *[math.nan] * WIDTH)).decode()}, *data[1:]],
+    "nothing": lambda data: [{"index": item["index"]} for item in data],
+    "endless": lambda data: [{**data[0], "filler": "x" * 4_000_000}, *data[1:]],
+}
+
+
+def test_whatever_is_wrong_once_is_asked_again(provided, folder):
+    """One kind of wrong answer after the other, each to the first request of a send."""
+    turn = []
+
+    def wrong(n, request):
+        if not turn:
+            return None
+        name = turn.pop()
+        return WRONG[name] if name in WRONG else (
+            200, {}, good(request, data=CHANGED[name](items(request["input"]))))
+
+    embedded, provider = provided(wrong, "cache.memory_bytes=64KB")
+    for number, name in enumerate([*WRONG, *CHANGED]):
+        turn[:] = [name]
+        texts = [f"{name} {i}" for i in range(40)]
+        before = len(provider.requests)
+        told = send(embedded, texts, folder)
+        assert told["committed"] == 40 and told["dead"] == 0, name
+        assert len(provider.requests) == before + 2, name
+        check_stored(embedded, texts)
+    # One of them libcurl repeats by itself: a kept connection that is closed without a word.
+    assert embedded.program.metric("leat_classify_embedding_retries_total") == len(WRONG) + len(CHANGED) - 1
+
+
+def test_answers_that_never_make_sense_make_dead_letters_soon(provided, folder):
+    embedded, provider = provided(lambda n, request: (200, {}, good(request, data=[])))
+    told = send(embedded, TEXTS, folder)
+    assert told["dead"] == 40 and len(provider.requests) == 3
+    assert set(dead(embedded).values()) == {"embedding_malformed"}
+    assert "expected 40 items" in message(embedded)
+    assert embedded.query("SELECT count(*) FROM texts") == [(0,)]
+
+
+def test_a_width_that_changes_is_not_believed(provided, folder):
+    def wider(n, request):
+        return None if n == 0 else (200, {}, good(request, data=items(request["input"], width=16)))
+
+    embedded, provider = provided(wider)
+    assert send(embedded, TEXTS[:1], folder)["committed"] == 1
+    assert send(embedded, TEXTS[1:], folder)["dead"] == 39
+    assert "16 numbers; expected 8" in message(embedded)
+
+
+def test_a_refusal_is_no_matter_of_time(provided, folder):
+    embedded, provider = provided(lambda n, request: (
+        401, {}, {"error": {"message": f"wrong key {KEY}", "type": "auth"}}))
+    begin = time.monotonic()
+    assert send(embedded, TEXTS, folder)["dead"] == 40
+    assert time.monotonic() - begin < 20 * harness.PATIENCE
+    assert len(provider.requests) == 1
+    assert set(dead(embedded).values()) == {"embedding_refused"}
+    assert "HTTP 401" in message(embedded) and KEY not in message(embedded)
+
+
+def test_only_the_texts_that_the_provider_does_not_want_are_dead_letters(provided, folder):
+    bad = {TEXTS[3], TEXTS[17], TEXTS[18]}
+    embedded, provider = provided(lambda n, request: (
+        400, {}, {"error": {"message": "not this one"}}) if bad & set(request["input"]) else None)
+    told = send(embedded, TEXTS + [TEXTS[3]], folder)
+    assert told["committed"] == 37 and told["dead"] == 4
+    assert dead(embedded) == {f"t{i}": "embedding_refused" for i in (3, 17, 18, 40)}
+    assert "HTTP 400: not this one" in message(embedded)
+
+
+def test_a_provider_that_refuses_everything_is_not_asked_for_every_text(provided, folder):
+    embedded, provider = provided(lambda n, request: (400, {}, {"error": "no such model"}))
+    assert send(embedded, [f"text {i}" for i in range(1000)], folder)["dead"] == 1000
+    assert len(provider.requests) < 150
+
+
+def test_a_provider_that_stays_away_makes_dead_letters_and_the_next_texts_go_through(provided, folder):
+    away = threading.Event()
+    away.set()
+    embedded, provider = provided(lambda n, request: (503, {}, b"") if away.is_set() else None,
+                                  "embeddings.give_up=3s", "child.timeout=1s")
+    begin = time.monotonic()
+    told = send(embedded, TEXTS, folder)
+    assert told["dead"] == 40 and time.monotonic() - begin >= 3
+    assert set(dead(embedded).values()) == {"embedding_unavailable"}
+    assert "HTTP 503" in message(embedded)
+    assert len(provider.requests) >= 3
+    away.clear()
+    harness.leat("dead", "replay", "--to", embedded.endpoint, "--data", embedded.data, "--all", check=True)
+    harness.until("all are stored", lambda: embedded.query("SELECT count(*) FROM texts") == [(40,)])
+    check_stored(embedded, TEXTS)
+    # A long wait is no hang.
+    assert embedded.program.metric("leat_stage_child_ends_total", stage="classify") == 0
+
+
+def test_nobody_there_is_waited_for(provided, folder):
+    port = harness.free_port()
+    embedded, _ = provided(url=f"http://127.0.0.1:{port}/v1/embeddings")
+    path = harness.texts_file(folder / "texts.ndjson", range(20))
+    sender = harness.send_in_background(embedded.endpoint, path)
+    address = embedded.program.http_address
+    harness.until("it is not ready", lambda: harness.http(address, "/readyz")[0] == 503)
+    assert "does not answer" in harness.http(address, "/readyz")[1]
+    with contextlib.closing(Provider(port=port)):
+        assert harness.finish(sender)["committed"] == 20
+        harness.until("it is ready", lambda: harness.http(address, "/readyz")[0] == 200)
+
+
+@pytest.mark.parametrize("how", ["silent", "slow"])
+def test_an_answer_that_takes_too_long_is_asked_for_again(provided, folder, how):
+    hold = threading.Event()
+
+    def drip(out):
+        out.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not hold.wait(0.1):
+            out.write(b" ")
+            out.flush()
+
+    def slow_once(n, request):
+        if n > 0:
+            return None
+        return drip if how == "slow" else hold.wait(60) and None
+
+    embedded, provider = provided(slow_once, "embeddings.timeout=1s")
+    try:
+        assert send(embedded, TEXTS, folder)["committed"] == 40
+        assert len(provider.requests) == 2
+        assert provider.times[1] - provider.times[0] >= 1
+    finally:
+        hold.set()
+
+
+@pytest.mark.parametrize("child", ["yes", "no"])
+def test_a_drain_does_not_wait_for_a_provider_longer_than_it_may(provided, folder, child):
+    hold = threading.Event()
+    embedded, provider = provided(lambda n, request: hold.wait(60) and None, "drain.timeout=2s",
+                                  f"child.enabled={child}")
+    try:
+        path = harness.texts_file(folder / "texts.ndjson", range(20))
+        harness.send(embedded.endpoint, path, wait="accepted")
+        harness.until("it is asked", lambda: provider.requests)
+        begin = time.monotonic()
+        assert embedded.program.stop() == 3
+        assert time.monotonic() - begin < 12 * harness.PATIENCE
+        hold.set()
+        embedded.start()  # what was accepted comes again
+        harness.until("all are stored", lambda: embedded.query("SELECT count(*) FROM texts") == [(20,)])
+    finally:
+        hold.set()
+
+
+def test_cached_results_bring_their_embeddings_and_topics_ask_at_the_start(provided, folder):
+    embedded, provider = provided(lambda n, request: None, "topics.embeddings=yes", "topics.keep_from=0")
+    topics = len(provider.asked())
+    assert topics >= 10
+    assert send(embedded, TEXTS, folder)["committed"] == 40
+    harness.until("the cache has them", lambda: embedded.program.metric("leat_cache_fills_total") >= 40)
+    path = folder / "again.ndjson"
+    path.write_text("".join(json.dumps({"id": f"again{i}", "text": text}) + "\n"
+                            for i, text in enumerate(TEXTS)))
+    assert harness.send(embedded.endpoint, path)["committed"] == 40
+    assert len(provider.asked()) == topics + 40
+    rows = dict(embedded.query("SELECT id, embedding FROM texts"))
+    assert all(rows[f"t{i}"] == rows[f"again{i}"] for i in range(40))
+    found = [json.loads(row[0]) for row in embedded.query("SELECT topics FROM texts")]
+    assert any(topic["embedding_score"] for topics_of in found for topic in topics_of)
+
+
+@pytest.mark.parametrize("settings, reason", [
+    (["embeddings.url=ftp://here", "embeddings.store=yes", "embeddings.model=m"], "expected a URL"),
+    (["embeddings.url=http://127.0.0.1:1/", "embeddings.store=yes"], "setting embeddings.model"),
+    (["embeddings.url=http://127.0.0.1:1/", "embeddings.model=m"], "neither embeddings.store nor"),
+    (["embeddings.url=http://127.0.0.1:1/", "embeddings.store=yes", "embeddings.model=m",
+      "embeddings.key=two words"], "the key must be one word"),
+    (["embeddings.url=http://127.0.0.1:1/", "embeddings.store=yes", "embeddings.model=m",
+      "embeddings.key_file=/nowhere"], "/nowhere: No such file"),
+])
+def test_settings_that_cannot_work_are_named(folder, settings, reason):
+    words = [word for setting in settings for word in ("--set", setting)]
+    with pytest.raises(AssertionError) as failed:
+        harness.Embedded(folder, *words)
+    assert reason in str(failed.value) and "two words" not in str(failed.value)
