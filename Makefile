@@ -98,6 +98,9 @@ $(BUILD)/services/classify/encoder/kernels_avx512.o: OPTIMIZE += -mavx512f -mavx
 $(BUILD)/services/classify/encoder/kernels_vnni.o: OPTIMIZE += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma
 endif
 
+# But in what encoders compute: it is not the same bits on every processor anyway.
+$(BUILD)/services/classify/encoder/kernels%.o: OPTIMIZE += -ffp-contract=fast
+
 # The SQL that persist carries inside: recompiled when a migration changes.
 $(BUILD)/services/persist/migrations.o: $(wildcard deploy/migrations/*/*.sql)
 
