@@ -72,10 +72,9 @@ const struct forward_model *checkpoint_model(const struct checkpoint *self)
     return &self->model;
 }
 
-void checkpoint_hash(const struct checkpoint *self, uint8_t out[16])
+bool checkpoint_hash(const struct checkpoint *self, uint8_t out[16])
 {
-    safetensors_hash(self->file, out);
-    safetensors_forget_pages(self->file);
+    return safetensors_hash(self->file, out);
 }
 
 size_t checkpoint_bytes(const struct checkpoint *self)

@@ -15,8 +15,9 @@ void checkpoint_close(struct checkpoint **self);
 /* Lives as long as the checkpoint. */
 const struct forward_model *checkpoint_model(const struct checkpoint *self);
 
-/* XXH3-128 of the weights' file. What config.json says of it is in the model. */
-void checkpoint_hash(const struct checkpoint *self, uint8_t out[16]);
+/* XXH3-128 of the weights' file. What config.json says of it is in the model. False when memory is
+ * out. */
+bool checkpoint_hash(const struct checkpoint *self, uint8_t out[16]);
 
 /* Bytes of the packed weights. */
 size_t checkpoint_bytes(const struct checkpoint *self);

@@ -52,14 +52,14 @@ static bool hash_file(XXH3_state_t *state, const char *folder, const char *name,
 static bool make_hash(struct encoder *self, const char *folder, enum encoder_precision precision,
                       struct leat_error *err)
 {
-    uint8_t weights[16];
+    uint8_t weights[16] = {0};
     XXH3_state_t *state = XXH3_createState();
     if (!state)
         return leat_fail(err, "out of memory");
     XXH3_128bits_reset(state);
     bool good = hash_file(state, folder, "config.json", err) &&
-                hash_file(state, folder, "tokenizer.json", err);
-    checkpoint_hash(self->checkpoint, weights);
+                hash_file(state, folder, "tokenizer.json", err) &&
+                (checkpoint_hash(self->checkpoint, weights) || leat_fail(err, "out of memory"));
     XXH3_128bits_update(state, weights, sizeof weights);
     XXH3_128bits_update(state, encoder_precision_name(precision),
                         strlen(encoder_precision_name(precision)));

@@ -351,8 +351,10 @@ bool parameters_open(struct parameters *self, const struct matmul_engine *engine
                             .names = &namings[config->architecture],
                             .err = err};
     bool good = make_room(&loader) && open_shapes(&loader, precision) && take_embeddings(&loader);
-    for (size_t i = 0; good && i < config->layers; i++)
+    for (size_t i = 0; good && i < config->layers; i++) {
         good = take_layer(&loader, i);
+        safetensors_forget_pages(file); /* packed by now: never two copies of all of it */
+    }
     good = good && take_head(&loader) && check_extra(&loader);
     free(loader.weights);
     free(loader.biases);

@@ -11,7 +11,10 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-enum { HEADER_MOST = 25 << 20 }; /* a large model's is some hundred KB */
+enum {
+    HEADER_MOST = 25 << 20, /* a large model's is some hundred KB */
+    HASH_CHUNK = 8 << 20,
+};
 
 struct safetensors {
     const uint8_t *map;
@@ -253,9 +256,20 @@ void safetensors_row(const struct safetensors_tensor *tensor, size_t row, size_t
     }
 }
 
-void safetensors_hash(const struct safetensors *self, uint8_t out[16])
+bool safetensors_hash(const struct safetensors *self, uint8_t out[16])
 {
-    XXH128_canonicalFromHash((XXH128_canonical_t *)out, XXH3_128bits(self->map, self->size));
+    XXH3_state_t *state = XXH3_createState();
+    if (!state)
+        return false;
+    XXH3_128bits_reset(state);
+    for (size_t from = 0; from < self->size; from += HASH_CHUNK) {
+        size_t left = self->size - from;
+        XXH3_128bits_update(state, self->map + from, left < HASH_CHUNK ? left : HASH_CHUNK);
+        safetensors_forget_pages(self);
+    }
+    XXH128_canonicalFromHash((XXH128_canonical_t *)out, XXH3_128bits_digest(state));
+    XXH3_freeState(state);
+    return true;
 }
 
 void safetensors_forget_pages(const struct safetensors *self)

@@ -12,6 +12,7 @@
 
 #include "proto/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,8 +51,8 @@ const struct safetensors_tensor *safetensors_find(const struct safetensors *self
 /* Row `row` of `width` numbers, as floats. The caller knows type (not OTHER) and shape. */
 void safetensors_row(const struct safetensors_tensor *tensor, size_t row, size_t width, float *out);
 
-/* XXH3-128 of the whole file. */
-void safetensors_hash(const struct safetensors *self, uint8_t out[16]);
+/* XXH3-128 of the whole file, whose pages are not kept. False when memory is out. */
+bool safetensors_hash(const struct safetensors *self, uint8_t out[16]);
 
 /* Gives the pages back that have been read so far; they come again when they are touched. */
 void safetensors_forget_pages(const struct safetensors *self);
