@@ -62,16 +62,21 @@ def write(folder, made, seed, dtype=torch.float32, extra=(), model=None):
     return model
 
 
-def expect(folder, made, model, lengths, seed, digits=6):
-    """Texts of the given lengths, and their logits and embeddings."""
-    chance = random.Random(seed)
-    texts = []
+def expect_of(folder, model, texts, digits=6):
+    """What the reference makes of texts, each a list of ids."""
+    found = []
     with torch.no_grad():
-        for length in lengths:
-            ids = [chance.randrange(made["vocab_size"]) for _ in range(length)]
+        for ids in texts:
             batch = torch.tensor([ids])
-            texts.append({"ids": ids,
+            found.append({"ids": ids,
                           "logits": [round(x, digits) for x in model(batch)[0].tolist()],
                           "embedding": [round(x, digits) for x in model.embedding(batch)[0].tolist()]})
     path = pathlib.Path(folder) / "expected.json"
-    path.write_text("[\n" + ",\n".join(json.dumps(t, separators=(",", ":")) for t in texts) + "\n]\n")
+    path.write_text("[\n" + ",\n".join(json.dumps(t, separators=(",", ":")) for t in found) + "\n]\n")
+
+
+def expect(folder, made, model, lengths, seed, digits=6):
+    """Random texts of the given lengths, and their logits and embeddings."""
+    chance = random.Random(seed)
+    texts = [[chance.randrange(made["vocab_size"]) for _ in range(length)] for length in lengths]
+    expect_of(folder, model, texts, digits)

@@ -209,6 +209,64 @@ static void less_precision_changes_little(void **state)
     }
 }
 
+/* Texts like those that the model was trained on (make_fixtures: speak). */
+static void make_texts(struct expected *self, size_t n, size_t labels)
+{
+    enum { LONGEST = 28, WORDS = 200 };
+    uint32_t random = 1;
+    *self = (struct expected){.n = n, .labels = labels};
+    self->texts = make(n, sizeof *self->texts);
+    self->ids = make(n * (LONGEST + 2), sizeof *self->ids);
+    self->logits = make(n * labels, sizeof(float));
+    self->want_logits = make(n * labels, sizeof(float));
+    for (size_t i = 0; i < n; i++) {
+        int32_t *ids = self->ids + i * (LONGEST + 2);
+        size_t words = 1 + i % LONGEST;
+        self->texts[i] = (struct forward_text){
+            .ids = ids, .length = words + 2, .logits = self->logits + i * labels};
+        for (size_t k = 1; k <= words; k++) {
+            random = random * 1664525 + 1013904223;
+            float share = (float)(random >> 8) / (1 << 24);
+            ids[k] = (int32_t)(WORDS * share * share);
+        }
+        ids[words + 1] = 1;
+    }
+}
+
+static double agreement_in(enum encoder_precision precision, struct expected *expected)
+{
+    struct checkpoint *checkpoint = open_checkpoint(DATA "trained", precision);
+    run(checkpoint, 2, 512, expected);
+    checkpoint_close(&checkpoint);
+    return agreement(expected);
+}
+
+static void less_precision_changes_few_labels_of_a_model_that_tells_texts_apart(void **state)
+{
+    (void)state;
+    enum { TEXTS = 5600, LABELS = 7 };
+    double logits, embeddings, same;
+    measure(DATA "trained", ENCODER_F32, 1, 64, &logits, &embeddings, &same);
+    assert_true(logits <= 1e-4 && embeddings <= 1e-4 && same == 1);
+    struct expected expected;
+    make_texts(&expected, TEXTS, LABELS);
+    agreement_in(ENCODER_F32, &expected);
+    memcpy(expected.want_logits, expected.logits, TEXTS * LABELS * sizeof(float));
+    size_t seen[LABELS] = {0};
+    for (size_t i = 0; i < TEXTS; i++)
+        seen[top(expected.logits + i * LABELS, LABELS)]++;
+    for (size_t label = 0; label < LABELS; label++)
+        assert_true(seen[label] > TEXTS / LABELS / 4);
+    enum encoder_precision int8;
+    bool bytes = encoder_precision_choose("int8", &int8, NULL);
+    double bf16 = agreement_in(ENCODER_BF16, &expected);
+    double int16 = agreement_in(ENCODER_INT16, &expected);
+    double eight = bytes ? agreement_in(ENCODER_INT8, &expected) : 1;
+    print_message("same top label: bf16 %.4f, int16 %.4f, int8 %.4f\n", bf16, int16, eight);
+    assert_true(bf16 >= 0.995 && int16 >= 0.995 && eight >= 0.98);
+    expected_close(&expected);
+}
+
 /* Folders that are given: prints the figures, and holds f32 to its promise. */
 static void folders_that_are_given_hold_too(void **state)
 {
@@ -630,6 +688,7 @@ int main(void)
         cmocka_unit_test(every_architecture_gives_what_the_reference_gives_at_every_length),
         cmocka_unit_test(any_batching_on_any_number_of_threads_gives_the_same),
         cmocka_unit_test(less_precision_changes_little),
+        cmocka_unit_test(less_precision_changes_few_labels_of_a_model_that_tells_texts_apart),
         cmocka_unit_test(folders_that_are_given_hold_too),
         cmocka_unit_test(a_configuration_that_is_wrong_is_refused_with_the_place),
         cmocka_unit_test(tensors_that_are_wrong_are_named),
