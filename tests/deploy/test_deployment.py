@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import time
 
 import pytest
@@ -70,8 +71,34 @@ def test_the_commands_of_the_readme_work(deployed):
     assert "dead letters" in deployed.compose("exec", "-T", "ingest", "leat", "dead", "list").stdout
     seen = deployed.compose("exec", "-T", "ingest", "leat", "top", "--once").stdout
     assert re.findall(r"^(\w+) +1 ", seen, re.M) == ["ingest", "cache", "classify", "regress", "persist"]
-    dump = deployed.compose("exec", "-T", "postgres", "pg_dump", "-U", "leat", "-Fp", "leat").stdout
-    assert "COPY public.texts" in dump
+    deployed.sql("DELETE FROM texts")
+
+
+def test_a_backup_comes_back(deployed, folder):
+    """By the commands of deploy/README.md; records that are sent meanwhile wait."""
+    def exec_in(service, *words, **more):
+        return deployed.compose("exec", "-T", service, *words, **more)
+
+    exec_in("ingest", "leat", "send", "--json", "-", input=texts_file(folder / "old.ndjson", 500, "old").read_text())
+    series = (ROOT / "tests/data/series/EURXAU.csv").read_text()
+    exec_in("ingest", "leat", "send", "--kind", "series", "--series", "EURXAU", "--time", "Date", "--value",
+            "close", "-", input=series)
+    rows = deployed.sql("SELECT count(*), md5(string_agg(f::text, '' ORDER BY ts)) FROM features_idx f")
+    path = folder / "leat.dump"
+    with open(path, "wb") as dump:
+        subprocess.run(["docker", "exec", deployed.containers("postgres")[0], "pg_dump", "-U", "leat", "-Fc", "leat"],
+                       stdout=dump, check=True)
+    deployed.sql("DELETE FROM texts")
+    deployed.compose("stop", "persist")
+    sending = deployed.sending(texts_file(folder / "new.ndjson", 100, "new"))
+    exec_in("postgres", "dropdb", "-U", "leat", "--force", "leat")
+    exec_in("postgres", "createdb", "-U", "leat", "leat")
+    with open(path) as dump:
+        exec_in("postgres", "pg_restore", "-U", "leat", "-d", "leat", "--exit-on-error", stdin=dump)
+    deployed.compose("start", "persist")
+    assert finish(sending)["committed"] == 100
+    assert deployed.count() == 600
+    assert deployed.sql("SELECT count(*), md5(string_agg(f::text, '' ORDER BY ts)) FROM features_idx f") == rows
     deployed.sql("DELETE FROM texts")
 
 
