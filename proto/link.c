@@ -14,7 +14,6 @@ enum {
     HEARTBEAT_MS = 5000, /* both ends always read, so heartbeats cut only dead connections */
     HEARTBEAT_DEAD_MS = 15000,
     HIGH_WATER = 1000,     /* sends are bounded by credit long before */
-    HIGH_WATER_IN = 10000, /* answers, while the program does not call in */
     MAX_ANSWER = 32 << 20, /* bytes; a larger frame is no answer of ingest's */
 };
 
@@ -51,7 +50,9 @@ static void configure(void *socket, const char *address)
     set(socket, ZMQ_IMMEDIATE, 1);
     set(socket, ZMQ_LINGER, 0);
     set(socket, ZMQ_SNDHWM, HIGH_WATER);
-    set(socket, ZMQ_RCVHWM, HIGH_WATER_IN);
+    /* Unbounded: ingest has no more answers for us than we have sends. With heartbeats, a connection
+     * that breaks while its reader is full would end the process (libzmq 4.3.4). */
+    set(socket, ZMQ_RCVHWM, 0);
     set(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     set(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
     set(socket, ZMQ_CONNECT_TIMEOUT, HANDSHAKE_MS);
