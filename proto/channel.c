@@ -63,7 +63,7 @@ static bool put_frame(struct channel *self)
 static void say_hello(struct channel *self, int64_t now)
 {
     msgpack_sbuffer_clear(&self->frame);
-    leat_message_hello(&self->frame, self->common->client);
+    leat_message_hello(&self->frame, self->common->client, self->common->instance, self->session);
     if (!put_frame(self))
         return;
     self->hello_due = false;

@@ -28,6 +28,17 @@ struct leat_client {
 
 /* --- opening -------------------------------------------------------------------------------- */
 
+/* Tells this client from others of the same name. */
+static bool choose_instance(struct leat_client *self, struct leat_error *err)
+{
+    do
+        if (getrandom(&self->common.instance, sizeof self->common.instance, 0) !=
+            sizeof self->common.instance)
+            return leat_fail(err, "no random number: %s", strerror(errno));
+    while (self->common.instance == 0);
+    return true;
+}
+
 static bool random_name(char name[LEAT_MAX_CLIENT_ID + 1], struct leat_error *err)
 {
     uint8_t bytes[16];
@@ -172,7 +183,8 @@ struct leat_client *leat_connect(const struct leat_options *options, struct leat
         leat_fail(err, "no ZeroMQ: %s", zmq_strerror(errno));
     if (!self->zmq ||
         (options->keys && !leat_keys_read(options->keys, options->server_key, &self->keys, err)) ||
-        !choose_name(self, options->client, err) || !open_channels(self, options->endpoints, err) ||
+        !choose_instance(self, err) || !choose_name(self, options->client, err) ||
+        !open_channels(self, options->endpoints, err) ||
         !await_welcomes(self, options->connect_ms, err))
         leat_disconnect(&self);
     return self;

@@ -39,6 +39,13 @@ static bool read_hello(const msgpack_object *map, struct leat_message *m, struct
     if (m->client.size == 0 || m->client.size > LEAT_MAX_CLIENT_ID || !leat_wire_text_ok(m->client))
         return leat_fail(err, "hello: client must be 1 to %d bytes of UTF-8 without NUL",
                          LEAT_MAX_CLIENT_ID);
+    uint64_t instance = 0;
+    if (leat_wire_get(map, "instance") &&
+        (!leat_wire_u64(map, "instance", &instance) || instance > UINT32_MAX))
+        return missing("hello", "instance", err);
+    if (leat_wire_get(map, "session") && !leat_wire_u64(map, "session", &m->session))
+        return missing("hello", "session", err);
+    m->instance = (uint32_t)instance;
     return true;
 }
 
@@ -240,12 +247,22 @@ static void put_text(msgpack_packer *pack, const char *key, const char *value)
     leat_pack_cstr(pack, value);
 }
 
-void leat_message_hello(msgpack_sbuffer *to, const char *client)
+void leat_message_hello(msgpack_sbuffer *to, const char *client, uint32_t instance,
+                        uint64_t session)
 {
     msgpack_packer pack;
-    begin(&pack, to, client ? 1 : 0, LEAT_HELLO);
-    if (client)
-        put_text(&pack, "client", client);
+    begin(&pack, to, 1U + (instance > 0) + (session > 0), LEAT_HELLO);
+    put_text(&pack, "client", client);
+    if (instance > 0)
+        put_number(&pack, "instance", instance);
+    if (session > 0)
+        put_number(&pack, "session", session);
+}
+
+void leat_message_say_hello(msgpack_sbuffer *to)
+{
+    msgpack_packer pack;
+    begin(&pack, to, 0, LEAT_HELLO);
 }
 
 void leat_message_welcome(msgpack_sbuffer *to, const struct leat_message *welcome,

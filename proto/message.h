@@ -6,7 +6,7 @@
 #include "proto/wire.h"
 
 enum leat_message_type {
-    LEAT_HELLO,   /* client → ingest: client; ingest → client: say hello first */
+    LEAT_HELLO, /* client → ingest: client, instance, session; ingest → client: say it first */
     LEAT_WELCOME, /* session, held, through, committed, dead, credit, limits, kinds */
     LEAT_SEND,    /* session, seq, kind, records */
     LEAT_ACK,     /* seq, accepted, rejected; or forgotten */
@@ -33,6 +33,7 @@ struct leat_limits {
 struct leat_message {
     enum leat_message_type type;
     uint64_t session, seq, held, through, committed, dead, credit, accepted, retry_ms;
+    uint32_t instance; /* hello: the client's own number; 0: it tells none */
     struct leat_limits limits;
     bool forgotten; /* ack: taken once, but how it was answered is no longer known */
     struct leat_span client, kind, code, reason;
@@ -59,7 +60,10 @@ bool leat_message_read(struct leat_span frame, msgpack_zone *zone, struct leat_m
                        const char **code, struct leat_error *err);
 
 /* Each appends one frame to `to`. */
-void leat_message_hello(msgpack_sbuffer *to, const char *client); /* NULL: ingest's "say hello" */
+void leat_message_hello(msgpack_sbuffer *to, const char *client,
+                        uint32_t instance, /* 0: not told */
+                        uint64_t session); /* 0: was in none yet */
+void leat_message_say_hello(msgpack_sbuffer *to);
 void leat_message_welcome(msgpack_sbuffer *to, const struct leat_message *welcome,
                           const char *const *kinds);
 /* `records`: the packed records, one after another. */

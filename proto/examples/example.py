@@ -27,13 +27,16 @@ class Client:
         self.on_reject = on_reject or (lambda tag, code, reason: None)
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.RCVHWM, 0)  # there are no more answers than sends
         self.socket.setsockopt(zmq.IMMEDIATE, 1)  # nothing waits for a connection that is not there
         self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 5000)
         self.socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)
         self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 15000)
         self.socket.connect(endpoint)
 
+        self.instance = secrets.randbelow(2**32 - 1) + 1  # tells it from others of its name
         self.session = None  # None: hello is to be said, or not answered yet
+        self.welcomed = 0  # the session of the last welcome
         self.hello_at = None  # when it was said
         self.heard_at = time.monotonic()
         self.resume_at = 0.0  # "busy": nothing goes out before
@@ -101,7 +104,9 @@ class Client:
         if now >= self.resume_at:
             if self.session:
                 self.transmit_sends()
-            elif not self.hello_at and self.transmit({"type": "hello", "client": self.name}):
+            elif not self.hello_at and self.transmit(
+                    {"type": "hello", "client": self.name, "instance": self.instance,
+                     "session": self.welcomed}):
                 self.hello_at = self.heard_at = now
         if not self.session or now < self.resume_at:
             timeout_ms = min(timeout_ms, 50)
@@ -153,7 +158,8 @@ class Client:
             raise Refused(f"another client of the name {self.name} has sent meanwhile")
         elif m["held"] < min(self.sends, default=self.last + 1) - 1:
             raise Refused("it came back with an older journal: what it had accepted is missing")
-        self.session, self.credit, self.limits = m["session"], m["credit"], m["limits"]
+        self.session = self.welcomed = m["session"]
+        self.credit, self.limits = m["credit"], m["limits"]
         self.hello_at = None
         self.on_wire = {}
         self.probing = False
@@ -190,7 +196,7 @@ class Client:
             self.session = self.hello_at = None
 
     def on_fenced(self, m):
-        if m["session"] == self.session:
+        if m["session"] == self.welcomed:
             raise Refused(f"another client of the name {self.name} is connected now")
 
     def on_done(self, m):

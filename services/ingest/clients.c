@@ -98,6 +98,7 @@ static enum journal_result describe(struct journal *self, MDB_txn *txn, uint64_t
     enum journal_result result = first_open(self, txn, number, &open, err);
     *out = (struct client){.number = number,
                            .session = client->session,
+                           .instance = client->instance,
                            .held = client->held,
                            .done = open ? open - 1 : client->held,
                            .committed = client->committed,
@@ -154,7 +155,16 @@ static enum journal_result add(struct journal *self, const void *id, size_t size
     return JOURNAL_OK;
 }
 
-enum journal_result clients_hello(struct journal *self, const void *id, size_t size, int64_t now_us,
+/* Whether the name is another instance's now. A session above the one kept here is of a time that
+ * this journal, restored from a backup, does not know. */
+static bool superseded(const struct disk_client *client, const struct caller *caller)
+{
+    return caller->instance && client->instance && caller->instance != client->instance &&
+           caller->session > 0 && caller->session < client->session;
+}
+
+/* Keeps invariants M5 and M9 (tests/model). */
+enum journal_result clients_hello(struct journal *self, const struct caller *caller, int64_t now_us,
                                   struct client *out, struct leat_error *err)
 {
     struct disk_client client;
@@ -162,22 +172,25 @@ enum journal_result clients_hello(struct journal *self, const void *id, size_t s
     enum journal_result result = journal_writable(self, err);
     if (result != JOURNAL_OK)
         return result;
-    if (size < 1 || size > CLIENTS_ID_MAX) {
-        leat_fail(err, "a client id has 1 to %d bytes, not %zu", CLIENTS_ID_MAX, size);
+    if (caller->size < 1 || caller->size > CLIENTS_ID_MAX) {
+        leat_fail(err, "a client id has 1 to %d bytes, not %zu", CLIENTS_ID_MAX, caller->size);
         return JOURNAL_REFUSED;
     }
-    MDB_val key = {size, (void *)(uintptr_t)id}, value;
+    MDB_val key = {caller->size, (void *)(uintptr_t)caller->id}, value;
     int code = mdb_get(self->txn, self->names, &key, &value);
     if (code == 0 && value.mv_size == sizeof number) {
         memcpy(&number, value.mv_data, sizeof number);
         result = clients_load(self, self->txn, number, &client, err);
     } else if (code == 0 || code == MDB_NOTFOUND)
-        result = add(self, id, size, &number, &client, err);
+        result = add(self, caller->id, caller->size, &number, &client, err);
     else
         return read_failed(self, code, err);
     if (result != JOURNAL_OK)
         return result;
-    client.session = self->now.state.next_session; /* keeps invariant M5 (tests/model) */
+    if (superseded(&client, caller))
+        return describe(self, self->txn, number, &client, out, err);
+    client.session = self->now.state.next_session;
+    client.instance = caller->instance;
     client.used_us = now_us;
     result = store(self, number, &client, err);
     if (result != JOURNAL_OK)

@@ -19,6 +19,7 @@ enum { CLIENTS_ID_MAX = 128 };
 struct client {
     uint64_t number;    /* 1, 2, ...: never given twice in a journal */
     uint64_t session;   /* of its last hello; sends of any other one are fenced */
+    uint32_t instance;  /* whose hello that was; 0: it did not tell */
     uint64_t held;      /* its last send that was taken; 0: none */
     uint64_t done;      /* every send up to here is committed: one below its first open one */
     uint64_t committed; /* records, since the journal knows the client */
@@ -26,10 +27,20 @@ struct client {
     int64_t used_us;    /* its last hello or send */
 };
 
-/* Knows the client by its id of 1-128 bytes (made if it is new) and gives it a session number that
- * no client has had. In a transaction; it may be told once that is committed. JOURNAL_REFUSED for
- * an id out of bounds, JOURNAL_FULL when there are too many clients. */
-enum journal_result clients_hello(struct journal *journal, const void *id, size_t size,
+/* Who says hello. */
+struct caller {
+    const void *id; /* the client's name, 1-128 bytes */
+    size_t size;
+    uint32_t instance; /* the caller's own number; 0: it tells none */
+    uint64_t session;  /* the one that the caller was welcomed to; 0: none yet */
+};
+
+/* Knows the client by its id (made if it is new) and gives it a session number that no client has
+ * had. But a caller that was welcomed before, since when another instance has said hello under the
+ * name, changes nothing: the name is the other one's, and out->instance says whose. In a
+ * transaction; it may be told once that is committed. JOURNAL_REFUSED for an id out of bounds,
+ * JOURNAL_FULL when there are too many clients. */
+enum journal_result clients_hello(struct journal *journal, const struct caller *caller,
                                   int64_t now_us, struct client *out, struct leat_error *err);
 
 /* The client as it is now. JOURNAL_REFUSED: there is none of this number. */

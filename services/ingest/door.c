@@ -23,17 +23,17 @@ enum {
 /* Knows the client. When the journal's table of clients is full, those not heard of for an hour
  * make room before their time: tools that take another name at every start must not shut others
  * out. */
-static enum journal_result hello(struct door *self, struct leat_span name, struct client *out,
-                                 struct leat_error *err)
+static enum journal_result hello(struct door *self, const struct leat_message *m,
+                                 struct client *out, struct leat_error *err)
 {
     struct journal *journal = self->parts.journal;
+    const struct caller caller = {m->client.data, m->client.size, m->instance, m->session};
     int64_t clock = leat_now_us();
-    enum journal_result result = clients_hello(journal, name.data, name.size, clock, out, err);
+    enum journal_result result = clients_hello(journal, &caller, clock, out, err);
     if (result != JOURNAL_FULL)
         return result;
     result = clients_expire(journal, clock, CROWDED_TTL_US, CROWDED_STEPS, NULL, err);
-    return result != JOURNAL_OK ? result
-                                : clients_hello(journal, name.data, name.size, clock, out, err);
+    return result != JOURNAL_OK ? result : clients_hello(journal, &caller, clock, out, err);
 }
 
 static void take_hello(struct door *self, struct leat_span peer, struct session *it,
@@ -49,7 +49,7 @@ static void take_hello(struct door *self, struct leat_span peer, struct session 
         door_send_scratch(self, peer);
         return;
     }
-    enum journal_result result = hello(self, m->client, &client, &err);
+    enum journal_result result = hello(self, m, &client, &err);
     commit_note(self->parts.commit, result, &err);
     if (result == JOURNAL_REFUSED) {
         door_answer_error(self, it, 0, "client", err.text);
@@ -57,6 +57,10 @@ static void take_hello(struct door *self, struct leat_span peer, struct session 
     }
     if (result != JOURNAL_OK) {
         door_answer(self, it, ANSWER_BUSY, 0)->number = BUSY_TROUBLE_MS;
+        return;
+    }
+    if (client.instance != m->instance) {
+        door_answer(self, it, ANSWER_FENCED, 0)->number = m->session;
         return;
     }
     /* The session becomes the client's when it is on disk; until then the older one is. */
@@ -245,7 +249,7 @@ static void on_message(struct door *self, struct leat_span peer, const struct le
     }
     if (!it || !it->client) {
         leat_metric_inc(self->parts.meters->unknown, 1);
-        leat_message_hello(door_scratch(self), NULL);
+        leat_message_say_hello(door_scratch(self));
         door_send_scratch(self, peer);
         return;
     }

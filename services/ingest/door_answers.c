@@ -126,7 +126,7 @@ static void write_answer(struct door *self, const struct answer *a, int64_t now)
         break;
     case ANSWER_HELLO:
         leat_metric_inc(self->parts.meters->unknown, 1);
-        leat_message_hello(&self->scratch, NULL);
+        leat_message_say_hello(&self->scratch);
         break;
     case ANSWER_WELCOME:
         write_welcome(self, a);
@@ -135,7 +135,7 @@ static void write_answer(struct door *self, const struct answer *a, int64_t now)
         if (door_synced_client(self, a->to, &client))
             door_write_done(self, a->to, &client, now);
         else
-            leat_message_hello(&self->scratch, NULL);
+            leat_message_say_hello(&self->scratch);
         break;
     }
 }

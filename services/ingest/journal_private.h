@@ -62,7 +62,7 @@ struct disk_client {
     uint64_t answer_bytes; /* as counted */
     uint32_t id_size;
     uint8_t id[128];
-    uint32_t unused; /* 0: no bytes without a meaning inside */
+    uint32_t instance; /* 0: none was told */
     uint64_t check;
 };
 

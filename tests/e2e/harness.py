@@ -362,12 +362,12 @@ def send(endpoint, *files, wait="committed", options=(), check=True, input=None,
     return json.loads(lines[-1])
 
 
-def send_in_background(endpoint, path, wait="committed", options=()):
+def send_in_background(endpoint, path, wait="committed", options=(), stdin=subprocess.DEVNULL):
     """`leat send --json` as a process of its own, to be finished with finish()."""
     return subprocess.Popen(
         [BIN / "leat", "send", "--to", endpoint, "--kind", "text", "--wait", wait, "--json",
          *options, str(path)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(sender, seconds=180):

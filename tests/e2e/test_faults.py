@@ -524,6 +524,36 @@ def test_a_client_is_killed_between_send_and_answer(cluster, folder):
     assert count(cluster) == (1, 1)
 
 
+def test_a_client_that_was_stopped_does_not_take_its_name_back(cluster, folder, wires):
+    """Else it would read the kept answer to its successor's second send as one to its own."""
+    way = wires.wire(cluster.endpoint)
+    first = harness.send_in_background(way.endpoint, "-", "accepted", ("--client", "same"),
+                                       stdin=subprocess.PIPE)
+
+    def says(**record):
+        first.stdin.write(json.dumps(record) + "\n")
+        first.stdin.flush()
+
+    says(id="zero", text="a fine text")
+    harness.until("its first send was taken", lambda: counter(
+        cluster["ingest"], "leat_ingest_sends_total") == 1)
+    way.hold()
+    says(id="one", text="of the first")
+    harness.until("its second is in the pipe", lambda: way.held > 100)
+    first.send_signal(signal.SIGSTOP)
+    way.cut()
+    with client_of(cluster.endpoint, "same") as second:
+        second.send("text", packed(["two"], "of the second"), [0])
+        assert second.wait(second.all_committed, 30 * harness.PATIENCE)
+    way.release()
+    first.send_signal(signal.SIGCONT)
+    out, _ = first.communicate(timeout=60 * harness.PATIENCE)
+    told = json.loads(out)
+    assert (first.returncode, told["accepted"]) == (1, 1)
+    assert "another client of the name same" in told["error"]
+    assert cluster.query("SELECT id FROM texts ORDER BY id") == [("two",), ("zero",)]
+
+
 # --- workers and the ways between them ----------------------------------------------------------
 
 

@@ -53,14 +53,15 @@ static void use(struct journal *journal, int round)
 {
     static const char *const kinds[] = {"text", "series", "other"};
     struct leat_error err;
-    struct client client;
+    struct client client = {.session = 0};
     struct journal_acked acked;
     char name[32];
     if (!journal_begin(journal, &err))
         return;
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "client %d", i);
-        if (clients_hello(journal, name, strlen(name), 1000, &client, &err) == JOURNAL_OK)
+        const struct caller caller = {name, strlen(name), 1 + (uint32_t)round, client.session};
+        if (clients_hello(journal, &caller, 1000, &client, &err) == JOURNAL_OK)
             append(journal, kinds[i % 3], &client, i % 2 ? LARGE : 100);
         append(journal, kinds[i % 3], NULL, 300);
         const void *answer;

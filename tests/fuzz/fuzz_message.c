@@ -15,7 +15,10 @@ static void write_again(const struct leat_message *m, msgpack_sbuffer *to)
     switch (m->type) {
     case LEAT_HELLO:
         snprintf(client, sizeof client, "%.*s", (int)m->client.size, (const char *)m->client.data);
-        leat_message_hello(to, m->client.size ? client : NULL);
+        if (m->client.size > 0)
+            leat_message_hello(to, client, m->instance, m->session);
+        else
+            leat_message_say_hello(to);
         break;
     case LEAT_ACK:
         if (m->forgotten)

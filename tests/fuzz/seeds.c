@@ -269,9 +269,11 @@ static void seed_messages(msgpack_sbuffer *buffer)
     text(&records, true);
     struct leat_span packed = fuzz_packed(&records);
 
-    leat_message_hello(buffer, "me");
+    leat_message_hello(buffer, "me", 0, 0);
     seed_packed("message", "hello", buffer);
-    leat_message_hello(buffer, NULL);
+    leat_message_hello(buffer, "me", 77, 6);
+    seed_packed("message", "hello-again", buffer);
+    leat_message_say_hello(buffer);
     seed_packed("message", "hello-ingest", buffer);
     leat_message_welcome(buffer, &welcome, (const char *const[]){"text", "series", NULL});
     seed_packed("message", "welcome", buffer);

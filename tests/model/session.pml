@@ -6,8 +6,8 @@
  * is not the same bytes as the predecessor's send n: it may have cut its records differently. So
  * what an acknowledgement is about is whose send n is in the journal.
  *
- * Limits: with TWO_AT_ONCE the second begins whenever it likes; with STALE_HELLO the first one's
- * hello may be among the frames that are still in the pipe. HELLO_TELLS is the remedy. */
+ * With TWO_AT_ONCE the second begins whenever it likes, so that both live. With STALE_HELLO the
+ * first one's very first hello may be among the frames that are still in the pipe: a limit. */
 
 #ifndef SENDS
 #define SENDS 3 /* numbers 1 to SENDS are to be acknowledged */
@@ -23,15 +23,15 @@
 #endif
 #if defined(TWO_AT_ONCE)
 #define MAY_BEGIN true
-#elif defined(STALE_HELLO) && !defined(HELLO_TELLS)
+#elif defined(STALE_HELLO)
 #define MAY_BEGIN dead[0]
 #else
 #define MAY_BEGIN (dead[0] && !(up[0]??[HELLO, 0, 0]))
 #endif
-#ifdef HELLO_TELLS
-#define SESSION_TOLD session
-#else
+#ifdef HELLO_TELLS_NOTHING
 #define SESSION_TOLD 0
+#else
+#define SESSION_TOLD session
 #endif
 #define WINDOW  2 /* sends without an answer */
 #define ROOM    4 /* of channels */
@@ -220,16 +220,12 @@ end:
         fi;
         if
         :: type_ == HELLO ->
-#ifdef HELLO_TELLS
-            /* Of a client that was in before, when another one of the name has come since. */
+            /* M9: of a client that was in before, when another one of the name has come since. */
             if
             :: session_ != 0 && (is_open -> open.by : synced.by) != c_ + 1 ->
                 later(FENCED, c_, 0, session_)
             :: else -> take_hello(c_)
             fi
-#else
-            take_hello(c_)
-#endif
         :: type_ == SEND -> take_send(c_, session_, seq_)
         fi;
         type_ = 0; session_ = 0; seq_ = 0; c_ = 0

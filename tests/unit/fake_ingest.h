@@ -278,7 +278,7 @@ static bool fake_fault(struct fake *self, const struct leat_message *m, const ui
     msgpack_sbuffer frame;
     msgpack_sbuffer_init(&frame);
     if (!fake_knows(self, peer, size)) {
-        leat_message_hello(&frame, NULL);
+        leat_message_say_hello(&frame);
     } else if (m->session != self->session) {
         leat_message_fenced(&frame, m->session);
     } else if (m->seq == self->garbage_seq) {

@@ -1,5 +1,5 @@
 /* Ingest with everything around it played by the test: clients on DEALER sockets, the first stage
- * of the text flow as a bare PULL, persist as a bare PUB. The journal is a real one, in a folder
+ * of the text flow as a bare PULL, persist as a bare XPUB. The journal is a real one, in a folder
  * that goes with the test. */
 #ifndef TESTS_UNIT_INGEST_PIT_H
 #define TESTS_UNIT_INGEST_PIT_H
@@ -33,7 +33,8 @@ enum { PIT_WAIT_MS = 20000, PIT_SOCKETS = 64 };
 struct pit {
     char dir[64], journal[96], listen[96], oneway[96], stage[96], acks[96];
     void *zmq, *pull, *pub;
-    void *sockets[PIT_SOCKETS]; /* others that are open, or NULL */
+    uint8_t subscribed[LEAT_ID_SIZE]; /* the run that has subscribed last */
+    void *sockets[PIT_SOCKETS];       /* others that are open, or NULL */
     int n_sockets, starts;
     struct leat_settings *settings;
     struct leat_metrics *metrics;
@@ -88,9 +89,9 @@ static int pit_setup(void **state)
     pit_set(self, "journal.dir", self->journal);
     pit_set(self, "journal.reserve_bytes", "1MB");
     self->pull = leat_socket_inbox(self->zmq, NULL, self->stage, "stage", 64 << 20, &err);
-    self->pub = leat_socket_publisher(self->zmq, NULL, self->acks, "acks", &err);
+    self->pub = zmq_socket(self->zmq, ZMQ_XPUB);
     assert_non_null(self->pull);
-    assert_non_null(self->pub);
+    assert_int_equal(zmq_bind(self->pub, self->acks), 0);
     *state = self;
     return 0;
 }
@@ -237,6 +238,19 @@ static struct leat_batch *pit_batch(struct pit *self, int wait_ms)
     return batch;
 }
 
+/* Persist repeats what it acknowledges for those that connect late; the pit waits for them. */
+static void pit_await_subscriber(struct pit *self, const uint8_t run[LEAT_ID_SIZE])
+{
+    uint8_t told[1 + LEAT_ID_SIZE];
+    while (memcmp(self->subscribed, run, LEAT_ID_SIZE) != 0) {
+        if (!poll_in(self->pub, PIT_WAIT_MS))
+            fail_msg("ingest does not subscribe to its acknowledgements");
+        assert_int_equal(zmq_recv(self->pub, told, sizeof told, 0), sizeof told);
+        if (told[0] == 1)
+            memcpy(self->subscribed, told + 1, LEAT_ID_SIZE);
+    }
+}
+
 /* Says that a batch is committed. */
 static void pit_ack(struct pit *self, const struct leat_batch_head *head, uint32_t committed,
                     uint32_t dead)
@@ -247,6 +261,7 @@ static void pit_ack(struct pit *self, const struct leat_batch_head *head, uint32
     msgpack_sbuffer frame;
     msgpack_sbuffer_init(&frame);
     leat_acks_write(&frame, head->run, &ack, 1);
+    pit_await_subscriber(self, head->run);
     assert_true(zmq_send(self->pub, frame.data, frame.size, 0) >= 0);
     msgpack_sbuffer_destroy(&frame);
 }
@@ -319,13 +334,19 @@ static void pit_client_put(struct pit_client *self, const void *frame, size_t si
     assert_true(zmq_send(self->socket, frame, size, 0) >= 0);
 }
 
-static void pit_client_say_hello(struct pit_client *self, const char *name)
+static void pit_client_say_hello_as(struct pit_client *self, const char *name, uint32_t instance)
 {
     msgpack_sbuffer frame;
     msgpack_sbuffer_init(&frame);
-    leat_message_hello(&frame, name);
+    leat_message_hello(&frame, name, instance, self->session);
     pit_client_put(self, frame.data, frame.size);
     msgpack_sbuffer_destroy(&frame);
+}
+
+/* As a client does that does not tell which one it is. */
+static void pit_client_say_hello(struct pit_client *self, const char *name)
+{
+    pit_client_say_hello_as(self, name, 0);
 }
 
 /* Opens, says hello and takes the welcome. */

@@ -364,6 +364,41 @@ static void a_new_hello_fences_the_older_session(void **state)
     pit_client_close(&fresh);
 }
 
+/* One that was stopped while another took its name. */
+static void a_name_is_not_taken_back(void **state)
+{
+    struct pit *pit = *state;
+    struct pit_client old, fresh;
+    pit_start(pit);
+    pit_client_open(&old, pit);
+    pit_client_say_hello_as(&old, "miller", 1);
+    old.session = pit_client_expect(&old, LEAT_WELCOME)->session;
+    pit_client_say_hello_as(&old, "miller", 1); /* its own: as often as it likes */
+    uint64_t session = pit_client_expect(&old, LEAT_WELCOME)->session;
+    pit_client_say_hello_as(&old, "miller", 1); /* the last welcome was lost */
+    assert_true(pit_client_expect(&old, LEAT_WELCOME)->session > session);
+    old.session = old.m.session;
+    pit_client_open(&fresh, pit);
+    pit_client_say_hello_as(&fresh, "miller", 2);
+    fresh.session = pit_client_expect(&fresh, LEAT_WELCOME)->session;
+    pit_client_send(&fresh, 1, 1);
+    expect_ack(&fresh, 1, 1);
+    pit_client_say_hello_as(&old, "miller", 1);
+    assert_int_equal(pit_client_expect(&old, LEAT_FENCED)->session, old.session);
+    pit_client_send(&fresh, 2, 1); /* not disturbed */
+    expect_ack(&fresh, 2, 1);
+    session = old.session;
+    pit_client_close(&old);
+    pit_client_close(&fresh);
+    pit_stop(pit);
+    pit_start(pit);
+    pit_client_open(&old, pit);
+    old.session = session;
+    pit_client_say_hello_as(&old, "miller", 1);
+    assert_int_equal(pit_client_expect(&old, LEAT_FENCED)->session, session);
+    pit_client_close(&old);
+}
+
 static void two_clients_do_not_touch_each_other(void **state)
 {
     struct pit *pit = *state;
@@ -1073,6 +1108,7 @@ int main(int argc, char **argv)
         TEST(a_send_after_a_missing_one_is_answered_gap),
         TEST(a_send_without_hello_is_asked_for_one),
         TEST(a_new_hello_fences_the_older_session),
+        TEST(a_name_is_not_taken_back),
         TEST(two_clients_do_not_touch_each_other),
         TEST(more_clients_than_there_is_room_for_say_hello_again),
         TEST(done_is_cumulative_and_told_on_request),

@@ -189,11 +189,17 @@ static uint64_t take(struct bench *bench, uint64_t client, uint64_t client_seq, 
     return given.seq;
 }
 
+static enum journal_result hello_as(struct bench *bench, const char *id, size_t size,
+                                    int64_t now_us, struct client *out)
+{
+    const struct caller caller = {.id = id, .size = size};
+    return clients_hello(bench->journal, &caller, now_us, out, &bench->err);
+}
+
 static struct client hello(struct bench *bench, const char *id)
 {
     struct client client;
-    expect(clients_hello(bench->journal, id, strlen(id), 1000, &client, &bench->err) == JOURNAL_OK,
-           bench);
+    expect(hello_as(bench, id, strlen(id), 1000, &client) == JOURNAL_OK, bench);
     return client;
 }
 
@@ -1131,6 +1137,37 @@ static void a_hello_gives_a_session_nobody_had(void **state)
     assert_int_equal(journal_totals(bench->journal).clients, 2);
 }
 
+static struct client hello_of(struct bench *bench, uint32_t instance, uint64_t session)
+{
+    const struct caller caller = {"a", 1, instance, session};
+    struct client client;
+    expect(clients_hello(bench->journal, &caller, 1000, &client, &bench->err) == JOURNAL_OK, bench);
+    return client;
+}
+
+static void a_name_belongs_to_who_said_hello_last(void **state)
+{
+    struct bench *bench = *state;
+    bench_open(bench);
+    begin(bench);
+    uint64_t first = hello_of(bench, 1, 0).session;
+    uint64_t second = hello_of(bench, 2, 0).session;
+    commit(bench);
+    bench_reopen(bench);
+    begin(bench);
+    struct client kept = hello_of(bench, 1, first); /* was in, and another came since */
+    assert_int_equal(kept.instance, 2);
+    assert_int_equal(kept.session, second);
+    assert_int_equal(hello_of(bench, 2, second).instance, 2);
+    second = client_of(bench, kept.number).session;
+    assert_int_equal(hello_of(bench, 1, 0).instance, 1); /* was never in: begins */
+    assert_int_equal(hello_of(bench, 2, second).instance, 1);
+    assert_int_equal(hello_of(bench, 0, second).instance, 0); /* does not tell */
+    assert_int_equal(hello_of(bench, 2, second).instance, 2); /* of whoever came nothing is known */
+    assert_int_equal(hello_of(bench, 1, second + 100).instance, 1); /* newer than this journal */
+    commit(bench);
+}
+
 static void client_ids_are_bytes_within_bounds(void **state)
 {
     struct bench *bench = *state;
@@ -1139,21 +1176,19 @@ static void client_ids_are_bytes_within_bounds(void **state)
     memset(id, 'x', sizeof id);
     bench_open(bench);
     begin(bench);
-    assert_int_equal(clients_hello(bench->journal, id, 0, 1, &one, &bench->err), JOURNAL_REFUSED);
-    assert_int_equal(clients_hello(bench->journal, id, sizeof id, 1, &one, &bench->err),
-                     JOURNAL_REFUSED);
-    assert_int_equal(clients_hello(bench->journal, id, CLIENTS_ID_MAX, 1, &one, &bench->err),
-                     JOURNAL_OK);
-    assert_int_equal(clients_hello(bench->journal, "x\0y", 3, 1, &one, &bench->err), JOURNAL_OK);
-    assert_int_equal(clients_hello(bench->journal, "x\0z", 3, 1, &two, &bench->err), JOURNAL_OK);
+    assert_int_equal(hello_as(bench, id, 0, 1, &one), JOURNAL_REFUSED);
+    assert_int_equal(hello_as(bench, id, sizeof id, 1, &one), JOURNAL_REFUSED);
+    assert_int_equal(hello_as(bench, id, CLIENTS_ID_MAX, 1, &one), JOURNAL_OK);
+    assert_int_equal(hello_as(bench, "x\0y", 3, 1, &one), JOURNAL_OK);
+    assert_int_equal(hello_as(bench, "x\0z", 3, 1, &two), JOURNAL_OK);
     assert_int_not_equal(one.number, two.number);
     commit(bench);
 
     bench->limits.clients = 3;
     bench_reopen(bench);
     begin(bench);
-    assert_int_equal(clients_hello(bench->journal, "new", 3, 1, &one, &bench->err), JOURNAL_FULL);
-    assert_int_equal(clients_hello(bench->journal, "x\0y", 3, 1, &one, &bench->err), JOURNAL_OK);
+    assert_int_equal(hello_as(bench, "new", 3, 1, &one), JOURNAL_FULL);
+    assert_int_equal(hello_as(bench, "x\0y", 3, 1, &one), JOURNAL_OK);
     commit(bench);
 }
 
@@ -1295,8 +1330,7 @@ static void idle_clients_are_forgotten_step_by_step(void **state)
     commit(bench);
     begin(bench);
     struct client client;
-    assert_int_equal(clients_hello(bench->journal, "busy", 4, 900000, &client, &bench->err),
-                     JOURNAL_OK);
+    assert_int_equal(hello_as(bench, "busy", 4, 900000, &client), JOURNAL_OK);
     assert_int_equal(clients_expire(bench->journal, 100, 0, 100, &forgotten, &bench->err),
                      JOURNAL_OK);
     assert_int_equal(forgotten, 0); /* the clock stepped back: nobody is old */
@@ -1358,8 +1392,7 @@ static void calls_outside_a_transaction_are_refused(void **state)
     assert_int_equal(append_at(bench, "text", 1, 1, 1, &given), JOURNAL_BROKEN);
     assert_int_equal(journal_ack(bench->journal, "text", 1, 1, 0, &acked, &bench->err),
                      JOURNAL_BROKEN);
-    assert_int_equal(clients_hello(bench->journal, "a", 1, 1, &client, &bench->err),
-                     JOURNAL_BROKEN);
+    assert_int_equal(hello_as(bench, "a", 1, 1, &client), JOURNAL_BROKEN);
     assert_int_equal(journal_commit(bench->journal, &bench->err), JOURNAL_OK);
     journal_abort(bench->journal);
     begin(bench);
@@ -1460,6 +1493,7 @@ int main(void)
         PROMISE(what_is_not_a_journal_is_refused_and_left_alone),
         PROMISE(limits_that_cannot_be_are_refused),
         PROMISE(a_hello_gives_a_session_nobody_had),
+        PROMISE(a_name_belongs_to_who_said_hello_last),
         PROMISE(client_ids_are_bytes_within_bounds),
         PROMISE(a_send_is_taken_only_in_its_turn),
         PROMISE(done_is_one_below_the_first_open_send),

@@ -73,7 +73,7 @@ static void write_type(struct fixture *f, enum leat_message_type type)
     again(f);
     switch (type) {
     case LEAT_HELLO:
-        leat_message_hello(&f->frame, "sensor-7");
+        leat_message_hello(&f->frame, "sensor-7", 4000000000, 6);
         break;
     case LEAT_WELCOME:
         leat_message_welcome(&f->frame, &welcome, kinds);
@@ -110,10 +110,17 @@ static void every_message_comes_back_as_it_was_written(void **state)
     write_type(f, LEAT_HELLO);
     read_as(f, LEAT_HELLO);
     assert_true(leat_wire_is(m->client, "sensor-7"));
+    assert_int_equal(m->instance, 4000000000);
+    assert_int_equal(m->session, 6);
     again(f);
-    leat_message_hello(&f->frame, NULL);
+    leat_message_say_hello(&f->frame);
     read_as(f, LEAT_HELLO);
     assert_int_equal(m->client.size, 0);
+    again(f);
+    leat_message_hello(&f->frame, "sensor-7", 0, 0); /* a simple client tells no more */
+    read_as(f, LEAT_HELLO);
+    assert_int_equal(m->instance, 0);
+    assert_int_equal(m->session, 0);
 
     write_type(f, LEAT_WELCOME);
     read_as(f, LEAT_WELCOME);
@@ -229,7 +236,7 @@ static void the_examples_of_the_specification_are_true(void **state)
         "\x73\x91\x82\xa2\x69\x64\xa1\x61\xa4\x74\x65\x78\x74\xa2\x68\x69";
     struct leat_span record = bytes_text("\x82\xa2id\xa1"
                                          "a\xa4text\xa2hi");
-    leat_message_hello(&f->frame, "me");
+    leat_message_hello(&f->frame, "me", 0, 0);
     assert_bytes(f, hello, sizeof hello - 1);
     leat_message_send(&f->frame, 7, 1, "text", 1, record);
     assert_bytes(f, send, sizeof send - 1);
@@ -344,6 +351,18 @@ static void what_is_wrong_is_named(void **state)
            "\x83\xa1v\x01\xa4type\xa5hello\xa6"
            "client\xa1\xff",
            "malformed", "UTF-8");
+    refuse(f,
+           "\x84\xa1v\x01\xa4type\xa5hello\xa6"
+           "client\xa1x\xa8instance\xff",
+           "malformed", "instance");
+    refuse(f,
+           "\x84\xa1v\x01\xa4type\xa5hello\xa6"
+           "client\xa1x\xa8instance\xcf\x11\x11\x11\x11\x11\x11\x11\x11",
+           "malformed", "instance");
+    refuse(f,
+           "\x84\xa1v\x01\xa4type\xa5hello\xa6"
+           "client\xa1x\xa7session\xa1y",
+           "malformed", "session");
     refuse(f, "\x84\xa1v\x01\xa4type\xa4send\xa3seq\x01\xa7session\x01", "malformed", "kind");
     refuse(f, "\x86\xa1v\x01\xa4type\xa4send\xa3seq\x01\xa7session\x01\xa4kind\xa1x\xa7records\x80",
            "malformed", "records");
@@ -354,11 +373,11 @@ static void what_is_wrong_is_named(void **state)
     memset(name, 'n', sizeof name);
     name[LEAT_MAX_CLIENT_ID + 1] = '\0';
     again(f);
-    leat_message_hello(&f->frame, name);
+    leat_message_hello(&f->frame, name, 1, 0);
     assert_false(read_frame(f));
     name[LEAT_MAX_CLIENT_ID] = '\0';
     again(f);
-    leat_message_hello(&f->frame, name);
+    leat_message_hello(&f->frame, name, 1, 0);
     read_as(f, LEAT_HELLO);
 }
 
@@ -376,7 +395,9 @@ static void every_field_of_a_message_is_needed(void **state)
             assert_true(leat_walk_next(&walk, &key, &value, NULL));
             size_t at = (size_t)(key.data - in);
             f->frame.data[at] = '?';
-            bool optional = (type == LEAT_HELLO && leat_wire_is(key, "client")) ||
+            bool optional = (type == LEAT_HELLO &&
+                             (leat_wire_is(key, "client") || leat_wire_is(key, "instance") ||
+                              leat_wire_is(key, "session"))) ||
                             /* a one-way frame, then */
                             (type == LEAT_SEND && leat_wire_is(key, "type"));
             assert_int_equal(read_frame(f), optional);
