@@ -32,6 +32,9 @@ static void check_value(const struct leat_column *column, const struct leat_valu
         FUZZ_CHECK(json != NULL);
         json_decref(json);
         break;
+    case LEAT_COL_REALS:
+        FUZZ_CHECK(value->bytes.size % sizeof(float) == 0);
+        break;
     case LEAT_COL_BOOL:
         FUZZ_CHECK(value->integer == 0 || value->integer == 1);
         break;
