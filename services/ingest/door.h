@@ -8,7 +8,7 @@
  *  3. When a transaction fails, every send in it is answered busy, whatever its answer would have
  *     been, and held is what it was: the client goes back to the first one and sends them again.
  *  4. Behind a send answered busy, the later ones that were in the pipe already are answered busy
- * as well (not gap), so that a client pauses instead of resending at once.
+ *     as well (not gap), so that a client pauses instead of resending at once.
  *  5. It never waits for a client: an answer that a client does not read is lost, and repeated when
  *     it asks again.
  *  6. A client has at most its credit in one transaction: the rest is answered busy. */

@@ -11,11 +11,11 @@
  *
  * Ensures:
  *   1. What journal_commit reported as JOURNAL_OK survives a kill and a power cut.
- *   2. A transaction is all or nothing, on disk and in memory: after a failure every number
- *      (next seq, last version, bytes, sessions) is as it was at journal_begin, and the journal
- *      can be used again at once.
+ *   2. A transaction is all or nothing, on disk and in memory: after a failure every number (next
+ *      seq, last version, bytes, sessions) is as it was at journal_begin, and the journal can be
+ *      used again at once.
  *   3. A seq is given once, a version is given once, and neither goes back, whatever the clock
- * does.
+ *      does.
  *   4. Deleting works when the journal is full, and when the disk is: a reserve of map and disk is
  *      kept that appending never uses.
  *   5. Memory is flat: a transaction's new values are in anonymous memory until it ends

@@ -147,8 +147,7 @@ bool journal_head_read(const MDB_val *value, uint64_t seq, struct disk_batch *he
  * keys and its entries elsewhere take. */
 uint64_t journal_cost(const struct journal *self, size_t value_size);
 
-/* --- in journal_memory.c
- * --------------------------------------------------------------------------- */
+/* --- in journal_memory.c ---------------------------------------------------------------------- */
 
 /* Puts the first things into a new journal (journal_file_create calls it). */
 bool journal_memory_begin(void *unused, MDB_txn *txn, struct leat_error *err);
@@ -168,8 +167,7 @@ struct journal_kind *journal_kind_find(struct journal_memory *memory, const char
 enum journal_result journal_kind_make(struct journal *self, const char *name,
                                       struct journal_kind **out, struct leat_error *err);
 
-/* --- in clients.c
- * ---------------------------------------------------------------------------------- */
+/* --- in clients.c ----------------------------------------------------------------------------- */
 
 struct disk_pair disk_pair(uint64_t client, uint64_t seq);
 void disk_pair_read(const struct disk_pair *pair, uint64_t *client, uint64_t *seq);

@@ -7,10 +7,10 @@
  * Ensures:
  *  1. Batches come back in the order in which they were given, with their records in their order.
  *  2. When the child dies or takes longer than child.timeout over a batch (then it is killed; what
- *     it waits for outside does not count, as long as it says so: leat_stage_waits),
- *     another is started and given that batch's records in halves until the killer stands alone:
- * only that record gets the error `crashed` or `timeout`. A batch of one record is given twice: one
- *     death alone may have come from outside.
+ *     it waits for outside does not count, as long as it says so: leat_stage_waits), another is
+ *     started and given that batch's records in halves until the killer stands alone: only that
+ *     record gets the error `crashed` or `timeout`. A batch of one record is given twice: one death
+ *     alone may have come from outside.
  *  3. Records that carry an error already are not given to the child.
  *  4. At most two batches are with the child, so it never waits for the parent's turn.
  *  5. A child never outlives its parent. */

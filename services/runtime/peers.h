@@ -10,7 +10,7 @@
  *  2. An address that has not been connected for `stale_ms` is disconnected and connected again: a
  *     socket that met a foreign service at that address would otherwise never try again.
  *  3. Nothing here blocks. The owner polls `items` beside its own sockets and calls
- * leat_peers_turn. */
+ *     leat_peers_turn. */
 #ifndef LEAT_PEERS_H
 #define LEAT_PEERS_H
 

@@ -6,7 +6,7 @@
  *  2. A drain ends: when its time is over all are told to stop at once, and who does not is left
  *     behind with the process.
  *  3. When a service ends without having been told to, the others are drained and the process
- * fails. */
+ *     fails. */
 #include "services/runtime/clock.h"
 #include "services/runtime/http.h"
 #include "services/runtime/log.h"

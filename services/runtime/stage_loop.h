@@ -4,9 +4,9 @@
  * Ensures:
  *  1. Orders are obeyed however long the next stage blocks.
  *  2. While a batch waits for the next stage, and while the stage is not ready, nothing is read
- * from the inbox: senders wait.
- *  3. A frame that this stage cannot use is dropped, counted, and logged at most once a second; the
- *     batch in it, if there is one, comes again from ingest. */
+ *     from the inbox: senders wait.
+ *  3. A frame that this stage cannot use is dropped, counted, and logged at most once a second;
+ *     the batch in it, if there is one, comes again from ingest. */
 #ifndef LEAT_STAGE_LOOP_H
 #define LEAT_STAGE_LOOP_H
 

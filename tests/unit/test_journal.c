@@ -792,8 +792,7 @@ static void a_commit_that_fails_undoes_everything_and_the_next_one_works(void **
     assert_int_equal(journal_totals(bench->journal).clients, 0);
 }
 
-/* --- a queue stays as small as what is in it
- * ------------------------------------------------------- */
+/* --- a queue stays as small as what is in it -------------------------------------------------- */
 
 static uint64_t cycle(struct bench *bench, size_t kept, size_t turns, bool mixed)
 {
@@ -836,8 +835,7 @@ static void a_queue_of_mixed_sizes_stays_within_its_map(void **state)
         fail_msg("%" PRIu64 " bytes kept in a file of %" PRIu64, totals.bytes, totals.file_bytes);
 }
 
-/* --- files that are not right
- * ------------------------------------------------------------------------ */
+/* --- files that are not right ----------------------------------------------------------------- */
 
 static void two_opens_are_refused(void **state)
 {
@@ -1111,8 +1109,7 @@ static void limits_that_cannot_be_are_refused(void **state)
     refused(bench, "No such file");
 }
 
-/* --- clients
- * ----------------------------------------------------------------------------------------- */
+/* --- clients ---------------------------------------------------------------------------------- */
 
 static void a_hello_gives_a_session_nobody_had(void **state)
 {
@@ -1355,8 +1352,7 @@ static void idle_clients_are_forgotten_step_by_step(void **state)
                      3 * journal_cost(bench->journal, 8 + strlen("answer")));
 }
 
-/* --- names and calls out of order
- * -------------------------------------------------------------------- */
+/* --- names and calls out of order ------------------------------------------------------------- */
 
 static void kinds_are_bounded_in_name_and_number(void **state)
 {
@@ -1403,8 +1399,7 @@ static void calls_outside_a_transaction_are_refused(void **state)
     journal_close(&bench->journal);
 }
 
-/* --- memory
- * -------------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static long anonymous_kb(void)
 {
