@@ -1,6 +1,8 @@
 #include "services/classify/classify.h"
 
+#include "services/classify/classify_meters.h"
 #include "services/classify/finder.h"
+#include "services/classify/recent.h"
 #include "services/classify/weights.h"
 #include "services/flows/fill.h"
 #include "services/flows/text/record.h"
@@ -12,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { GIVEN_UP = 64 };
+
 /* Which text of a batch has been met already, by its cache key. */
 struct seen {
     uint8_t key[LEAT_CACHE_KEY_SIZE];
@@ -21,7 +25,7 @@ struct seen {
 /* Where an item's result comes from. */
 enum source {
     FROM_NOWHERE, /* the item has an error */
-    FROM_CACHE,
+    FROM_CACHE,   /* or recent */
     FROM_MODEL,
     FROM_EQUAL, /* an equal text before it in the batch */
 };
@@ -52,15 +56,15 @@ struct classify {
     msgpack_sbuffer buffer;
     int64_t announce_us, announced_at;
     int64_t idle_since;
-    struct tally {
-        int64_t computed, repeated, cached, failed, truncated;
-    } now;                      /* of the batch in hand */
-    struct model_stats counted; /* what the metrics have of the finder's */
-    struct leat_metric *computed, *repeated, *cached, *failed, *truncated;
-    struct leat_metric *tokens, *rows, *token_room, *computing, *waiting;
-    struct provider_watch watch;
-    struct provider_stats told; /* what the metrics have of the provider's */
-    struct leat_metric *requests, *retries, *embedded, *unembedded, *billed, *requesting, *pausing;
+    struct classify_meters meters;
+    struct classify_tally now;   /* of the batch in hand */
+    struct recent *recent;       /* NULL: what is found is found as fast anew */
+    struct provider_watch watch; /* of what the finder's provider does */
+    struct given_up {
+        uint8_t origin[LEAT_ID_SIZE];
+        uint64_t seq;
+    } given_up[GIVEN_UP]; /* batches whose texts were without a provider for too long, a ring */
+    size_t n_given_up;
 };
 
 static bool read_weights_options(const struct leat_settings *settings, struct weights_options *out,
@@ -89,81 +93,11 @@ static void announce(struct classify *self)
     self->announced_at = leat_monotonic_us();
 }
 
-static struct leat_metric *counter(struct leat_stage_context *ctx, const char *name,
-                                   const char *labels, const char *help)
-{
-    return leat_metrics_add(leat_stage_metrics(ctx), LEAT_COUNTER, LEAT_UNIT_COUNT, name, labels,
-                            help);
-}
-
-static void open_metrics(struct classify *self)
-{
-    static const char texts[] = "leat_classify_texts_total";
-    static const char texts_help[] = "Texts by where their result came from.";
-    static const char seconds[] = "leat_classify_seconds_total";
-    static const char seconds_help[] = "Time by what classify was doing.";
-    struct leat_stage_context *ctx = self->ctx;
-    struct leat_metrics *metrics = leat_stage_metrics(ctx);
-    self->computed = counter(ctx, texts, "source=\"model\"", texts_help);
-    self->repeated = counter(ctx, texts, "source=\"same_batch\"", texts_help);
-    self->cached = counter(ctx, texts, "source=\"cache\"", texts_help);
-    self->failed = counter(ctx, texts, "source=\"none\"", texts_help);
-    self->truncated =
-        counter(ctx, "leat_classify_truncated_total", "", "Texts longer than the model reads.");
-    self->tokens = counter(ctx, "leat_classify_tokens_total", "", "Tokens that encoders read.");
-    self->rows = counter(ctx, "leat_classify_rows_total", "",
-                         "Rows that encoders computed: tokens, and padding.");
-    self->token_room = counter(ctx, "leat_classify_token_room_total", "",
-                               "Tokens that there was room for in what encoders computed at once.");
-    self->computing = leat_metrics_add(metrics, LEAT_COUNTER, LEAT_UNIT_US, seconds,
-                                       "doing=\"computing\"", seconds_help);
-    self->waiting = leat_metrics_add(metrics, LEAT_COUNTER, LEAT_UNIT_US, seconds,
-                                     "doing=\"waiting\"", seconds_help);
-}
-
-static void open_provider_metrics(struct classify *self)
-{
-    static const char texts[] = "leat_classify_embedding_texts_total";
-    static const char texts_help[] =
-        "Texts that a provider was asked to embed, by what came of it.";
-    static const char seconds[] = "leat_classify_embedding_seconds_total";
-    static const char seconds_help[] =
-        "Time with the provider: in requests, and in pauses after them.";
-    struct leat_stage_context *ctx = self->ctx;
-    struct leat_metrics *metrics = leat_stage_metrics(ctx);
-    self->requests = counter(ctx, "leat_classify_embedding_requests_total", "",
-                             "Requests to the provider of embeddings.");
-    self->retries = counter(ctx, "leat_classify_embedding_retries_total", "",
-                            "Requests that were made again because one before failed.");
-    self->embedded = counter(ctx, texts, "outcome=\"embedded\"", texts_help);
-    self->unembedded = counter(ctx, texts, "outcome=\"failed\"", texts_help);
-    self->billed = counter(ctx, "leat_classify_embedding_tokens_total", "",
-                           "Tokens that the provider says it read.");
-    self->requesting = leat_metrics_add(metrics, LEAT_COUNTER, LEAT_UNIT_US, seconds,
-                                        "doing=\"requesting\"", seconds_help);
-    self->pausing = leat_metrics_add(metrics, LEAT_COUNTER, LEAT_UNIT_US, seconds,
-                                     "doing=\"pausing\"", seconds_help);
-}
-
-static void count_provider(struct classify *self)
-{
-    const struct provider_stats *now = self->finder ? finder_provider_stats(self->finder) : NULL;
-    if (!now)
-        return;
-    leat_metric_inc(self->requests, (int64_t)(now->requests - self->told.requests));
-    leat_metric_inc(self->retries, (int64_t)(now->retries - self->told.retries));
-    leat_metric_inc(self->embedded, (int64_t)(now->texts - self->told.texts));
-    leat_metric_inc(self->unembedded, (int64_t)(now->failed - self->told.failed));
-    leat_metric_inc(self->billed, (int64_t)(now->tokens - self->told.tokens));
-    leat_metric_inc(self->requesting, (int64_t)(now->requesting_us - self->told.requesting_us));
-    leat_metric_inc(self->pausing, (int64_t)(now->pausing_us - self->told.pausing_us));
-    self->told = *now;
-}
-
 static bool provider_goes_on(void *self_)
 {
     struct classify *self = self_;
-    count_provider(self);
+    if (self->finder) /* not while that is being opened */
+        classify_meters_provider(&self->meters, self->finder);
     return leat_stage_waits(self->ctx);
 }
 
@@ -179,6 +113,7 @@ static void classify_close(void **self_)
     if (!self)
         return;
     finder_close(&self->finder);
+    recent_close(&self->recent);
     leat_fill_destroy(&self->fill);
     msgpack_sbuffer_destroy(&self->buffer);
     free(self->seen);
@@ -187,6 +122,16 @@ static void classify_close(void **self_)
     free(self->items);
     free(self);
     *self_ = NULL;
+}
+
+/* What a linear model finds is found as fast as it is looked up. */
+static bool open_recent(struct classify *self, const struct leat_settings *settings)
+{
+    size_t bytes = (size_t)leat_settings_int(settings, "classify.recent_bytes");
+    if (bytes == 0 || !finder_is_slow(self->finder))
+        return true;
+    self->recent = recent_open(bytes);
+    return self->recent != NULL;
 }
 
 static bool classify_open(void **self_, struct leat_stage_context *ctx, struct leat_error *err)
@@ -207,9 +152,11 @@ static bool classify_open(void **self_, struct leat_stage_context *ctx, struct l
         return false;
     }
     finder_fingerprint(self->finder, self->fingerprint);
-    open_metrics(self);
-    if (finder_provider_stats(self->finder))
-        open_provider_metrics(self);
+    classify_meters_open(&self->meters, ctx, finder_provider_stats(self->finder) != NULL);
+    if (!open_recent(self, settings)) {
+        classify_close(self_);
+        return leat_fail(err, "out of memory");
+    }
     leat_log(LEAT_INFO, "classify", "model_opened",
              LEAT_S("model", finder_model_name(self->finder)),
              LEAT_I("labels", finder_labels(self->finder)),
@@ -280,6 +227,29 @@ static struct seen *seen_find(struct classify *self, const uint8_t key[LEAT_CACH
     }
 }
 
+/* Takes a result that is there already; false: it is none. */
+static bool take_known(struct classify *self, struct leat_item *item, struct work *work)
+{
+    struct text_result result;
+    if (item->result.size == 0 || !text_result_read(item->result, self->batch->zone, &result, NULL))
+        return false;
+    work->source = FROM_CACHE;
+    work->sentiment = result.sentiment_score;
+    work->emotion = result.emotion_score;
+    return true;
+}
+
+/* The same, of a text that was met a short while ago. */
+static bool take_recent(struct classify *self, struct leat_item *item, struct work *work)
+{
+    struct leat_span known =
+        self->recent ? recent_find(self->recent, work->key) : (struct leat_span){0};
+    if (known.size == 0)
+        return false;
+    item->result = leat_batch_keep(self->batch, known.data, known.size);
+    return take_known(self, item, work);
+}
+
 /* Reads an item and says where its result is to come from. */
 static bool look_at(struct classify *self, uint32_t index, struct leat_error *err)
 {
@@ -293,15 +263,15 @@ static bool look_at(struct classify *self, uint32_t index, struct leat_error *er
     if (!text_record_read(&object, &limits, &work->record, &why))
         return leat_fail(err, "%s: %s", why.code, why.message);
 
-    struct text_result result;
-    if (item->result.size > 0 && text_result_read(item->result, self->batch->zone, &result, NULL)) {
-        work->source = FROM_CACHE;
-        work->sentiment = result.sentiment_score;
-        work->emotion = result.emotion_score;
+    if (take_known(self, item, work)) {
         self->now.cached++;
         return true;
     }
     text_cache_key(self->fingerprint, work->record.text, work->key);
+    if (take_recent(self, item, work)) {
+        self->now.recent++;
+        return true;
+    }
     struct seen *seen = seen_find(self, work->key);
     if (seen->item > 0) {
         work->source = FROM_EQUAL;
@@ -332,6 +302,8 @@ static void take_result(void *self_, size_t text, const struct text_result *resu
     text_result_pack(result, &self->buffer);
     item->result = leat_batch_keep(self->batch, self->buffer.data, self->buffer.size);
     leat_fill_add(&self->fill, work->key, item->result);
+    if (self->recent)
+        recent_put(self->recent, work->key, item->result);
     work->sentiment = result->sentiment_score;
     work->emotion = result->emotion_score;
     self->now.computed++;
@@ -354,20 +326,21 @@ static void finish(struct classify *self, uint32_t index)
     set_weights(self, self->batch, item, &work->record, computed->sentiment, computed->emotion);
 }
 
-static void count(struct classify *self)
+/* Its copies, which were sent while it waited, must not wait as long again. */
+static bool was_given_up(const struct classify *self, const struct leat_batch_head *head)
 {
-    leat_metric_inc(self->computed, self->now.computed);
-    leat_metric_inc(self->repeated, self->now.repeated);
-    leat_metric_inc(self->cached, self->now.cached);
-    leat_metric_inc(self->failed, self->now.failed);
-    leat_metric_inc(self->truncated, self->now.truncated);
-    self->now = (struct tally){0};
-    struct model_stats stats = finder_stats(self->finder);
-    leat_metric_inc(self->tokens, (int64_t)(stats.tokens - self->counted.tokens));
-    leat_metric_inc(self->rows, (int64_t)(stats.rows - self->counted.rows));
-    leat_metric_inc(self->token_room, (int64_t)(stats.room - self->counted.room));
-    self->counted = stats;
-    count_provider(self);
+    for (size_t i = 0; i < self->n_given_up && i < GIVEN_UP; i++)
+        if (self->given_up[i].seq == head->seq &&
+            memcmp(self->given_up[i].origin, head->origin, LEAT_ID_SIZE) == 0)
+            return true;
+    return false;
+}
+
+static void remember_given_up(struct classify *self, const struct leat_batch_head *head)
+{
+    struct given_up *slot = &self->given_up[self->n_given_up++ % GIVEN_UP];
+    memcpy(slot->origin, head->origin, LEAT_ID_SIZE);
+    slot->seq = head->seq;
 }
 
 /* Everything in the batch that has no error and no result yet. */
@@ -384,8 +357,11 @@ static bool work_through(struct classify *self, struct leat_error *err)
         leat_batch_fail(batch, i, "classify", "record_malformed", "%s", wrong.text);
         self->now.failed++;
     }
-    if (!finder_run(self->finder, self->texts, self->n_texts, take_result, self, err))
+    bool copy = was_given_up(self, &batch->head);
+    if (!finder_run(self->finder, self->texts, self->n_texts, !copy, take_result, self, err))
         return false;
+    if (!copy && finder_gave_up(self->finder))
+        remember_given_up(self, &batch->head);
     for (uint32_t i = 0; i < batch->head.count; i++)
         if (self->work[i].source != FROM_NOWHERE)
             finish(self, i);
@@ -397,13 +373,14 @@ static enum leat_verdict classify_batch(void *self_, struct leat_batch *batch)
     struct classify *self = self_;
     struct leat_error err;
     int64_t begin = leat_monotonic_us();
-    leat_metric_inc(self->waiting, begin - self->idle_since);
+    int64_t waited = begin - self->idle_since;
     self->batch = batch;
+    self->now = (struct classify_tally){0};
     bool good = work_through(self, &err);
     self->batch = NULL;
     self->idle_since = leat_monotonic_us();
-    leat_metric_inc(self->computing, self->idle_since - begin);
-    count(self);
+    classify_meters_batch(&self->meters, &self->now, self->finder, waited,
+                          self->idle_since - begin);
     if (self->fill.count > 0)
         announce(self);
     if (!good)

@@ -442,11 +442,11 @@ static void find(struct finder *self, size_t i, const struct provider_text *aske
     out->embedding = self->store ? text_embedding(vector, width_of(self)) : (struct leat_span){0};
 }
 
-bool finder_run(struct finder *self, const struct leat_span *texts, size_t n, finder_found *found,
-                void *context, struct leat_error *err)
+bool finder_run(struct finder *self, const struct leat_span *texts, size_t n, bool patient,
+                finder_found *found, void *context, struct leat_error *err)
 {
     if (self->provider && (!make_asked(self, texts, n, err) ||
-                           !provider_run(self->provider, self->asked, n, -1, err)))
+                           !provider_run(self->provider, self->asked, n, patient ? -1 : 0, err)))
         return false;
     for (size_t done = 0; done < n; done += AT_ONCE) {
         size_t count = n - done < AT_ONCE ? n - done : AT_ONCE;
@@ -465,6 +465,17 @@ bool finder_run(struct finder *self, const struct leat_span *texts, size_t n, fi
         }
     }
     return true;
+}
+
+bool finder_gave_up(const struct finder *self)
+{
+    return self->provider && provider_gave_up(self->provider);
+}
+
+bool finder_is_slow(const struct finder *self)
+{
+    return self->provider || model_width(self->emotion) > 0 ||
+           (self->sentiment && model_width(self->sentiment) > 0);
 }
 
 const char *finder_model_name(const struct finder *self)

@@ -31,9 +31,16 @@ struct finder_why {
 typedef void finder_found(void *context, size_t index, const struct text_result *result,
                           const struct finder_why *why);
 
-/* False when memory is out, or when told to stop; then some were told of, and others not. */
-bool finder_run(struct finder *self, const struct leat_span *texts, size_t n, finder_found *found,
-                void *context, struct leat_error *err);
+/* `patient`: a provider that does not answer is waited for. False when memory is out, or when told
+ * to stop; then some were told of, and others not. */
+bool finder_run(struct finder *self, const struct leat_span *texts, size_t n, bool patient,
+                finder_found *found, void *context, struct leat_error *err);
+
+/* Did the last run wait for a provider in vain? */
+bool finder_gave_up(const struct finder *self);
+
+/* Does it take longer to find something than to remember it? */
+bool finder_is_slow(const struct finder *self);
 
 /* "name version", of both models when there are two. */
 const char *finder_model_name(const struct finder *self);

@@ -52,6 +52,14 @@ const struct leat_setting classify_settings[] = {
      .max = 65536,
      .help = "Tokens of a BERT-family model that a thread computes at once, unless one text alone "
              "has more. More is hardly faster and needs more memory."},
+    {.name = "classify.recent_bytes",
+     .type = LEAT_SET_BYTES,
+     .value = "16MB",
+     .min = 0,
+     .max = 4.0 * 1024 * 1024 * 1024,
+     .help =
+         "Memory for the last results, with a BERT-family model or embeddings.url: a batch that "
+         "takes long is sent again meanwhile, and must not be computed again."},
     {.name = "classify.topics",
      .type = LEAT_SET_STRING,
      .value = "",

@@ -324,6 +324,30 @@ def test_a_provider_that_stays_away_makes_dead_letters_and_the_next_texts_go_thr
     assert embedded.program.metric("leat_stage_child_ends_total", stage="classify") == 0
 
 
+def test_copies_of_a_batch_that_waited_in_vain_do_not_wait_again(provided, folder):
+    embedded, provider = provided(lambda n, request: (503, {}, b"") if n else None, "embeddings.give_up=5s")
+    assert send(embedded, ["quick"], folder)["committed"] == 1  # from now on ingest expects no less
+    assert send(embedded, TEXTS, folder)["dead"] == 40
+    assert embedded.program.metric("leat_ingest_batches_probed_total") >= 1
+    path = harness.texts_file(folder / "more.ndjson", range(5))
+    begin = time.monotonic()
+    assert harness.send(embedded.endpoint, path, check=False)["dead"] == 5
+    assert time.monotonic() - begin < 9 * harness.PATIENCE
+
+
+def test_a_batch_that_comes_again_while_it_waits_is_not_asked_for_again(provided, folder):
+    def slow(n, request):
+        time.sleep(4 if n == 1 else 0)
+
+    embedded, provider = provided(slow)
+    assert send(embedded, ["quick"], folder)["committed"] == 1
+    assert send(embedded, TEXTS, folder)["committed"] == 40
+    assert embedded.program.metric("leat_ingest_batches_probed_total") >= 1
+    harness.until("the copies are through", lambda: embedded.program.metric(
+        "leat_classify_texts_total", source="recent") >= 40)
+    assert provider.asked() == ["quick", *TEXTS]
+
+
 def test_nobody_there_is_waited_for(provided, folder):
     port = harness.free_port()
     embedded, _ = provided(url=f"http://127.0.0.1:{port}/v1/embeddings")

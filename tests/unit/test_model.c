@@ -88,7 +88,7 @@ static void run(struct finder *finder, struct copy out[SAMPLE])
     struct leat_error err = {""};
     for (size_t i = 0; i < SAMPLE; i++)
         texts[i] = (struct leat_span){(const uint8_t *)sample[i], strlen(sample[i])};
-    if (!finder_run(finder, texts, SAMPLE, keep, out, &err))
+    if (!finder_run(finder, texts, SAMPLE, true, keep, out, &err))
         fail_msg("%s", err.text);
 }
 
@@ -129,7 +129,7 @@ static void a_text_gets_the_same_alone_and_among_others(void **state)
         struct leat_span text = {(const uint8_t *)sample[i], strlen(sample[i])};
         struct copy alone;
         struct leat_error err;
-        assert_true(finder_run(finder, &text, 1, keep, &alone, &err));
+        assert_true(finder_run(finder, &text, 1, true, keep, &alone, &err));
         assert_true(fabs(alone.result.sentiment_score - together[i].result.sentiment_score) < 1e-5);
         assert_string_equal(alone.emotion, together[i].emotion);
     }
@@ -176,10 +176,10 @@ static void embeddings_are_in_the_result_when_they_are_to_be_stored(void **state
     struct leat_error err;
     struct copy found;
     double length = 0;
-    assert_true(finder_run(finder, &text, 1, keep, &found, &err));
+    assert_true(finder_run(finder, &text, 1, true, keep, &found, &err));
     assert_int_equal(found.result.embedding.size, 16 * sizeof(float));
     assert_true(found.result.n_topics == 0 || isnan(found.result.topics[0].embedding_score));
-    assert_true(finder_run(finder, &text, 1, keep_length, &length, &err));
+    assert_true(finder_run(finder, &text, 1, true, keep_length, &length, &err));
     assert_true(fabs(length - 1) < 1e-5);
     finder_close(&finder);
 }

@@ -96,6 +96,11 @@ void provider_close(struct provider **self)
     *self = NULL;
 }
 
+bool provider_gave_up(const struct provider *self)
+{
+    return self->gave_up;
+}
+
 size_t provider_width(const struct provider *self)
 {
     return self->width;

@@ -52,6 +52,9 @@ void provider_close(struct provider **self);
 bool provider_run(struct provider *self, struct provider_text *texts, size_t n, int64_t give_up_ms,
                   struct leat_error *err);
 
+/* Was the last run without an answer for too long? */
+bool provider_gave_up(const struct provider *self);
+
 /* Numbers of a vector; 0 before the first answer. From then on it is the same. */
 size_t provider_width(const struct provider *self);
 
