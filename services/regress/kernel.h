@@ -30,10 +30,9 @@
  *
  * Ensures:
  *  1. Accuracy: on a2, a1, b, rmse and prediction the error is at most 1e-9 of the true value plus
- *     1e-12 of the window's max |y - ȳ| (measured: below 1e-14 of it). All sums are over d_i = y_i
- *     - y_0, which is exact where values are close to each other, so a large level costs nothing;
- *     SSres is summed from the residuals themselves. A constant window is exact: a2 = a1 = 0, r2 =
- *     1.
+ *     1e-12 of the window's max |y - ȳ| (measured: below 1e-14 of it). Sums are over y_i - y_0,
+ *     which is exact where values are close to each other, so a large level costs nothing; SSres is
+ *     summed from the residuals themselves. A constant window is exact: a2 = a1 = 0, r2 = 1.
  *  2. Bits: every window is computed on its own, in an order that only n determines, without fused
  *     multiply-add. So a row's figures depend on its window's values alone: not on how the rows
  *     were cut into calls, nor on their place in a call, nor on the processor's instruction set.
