@@ -132,6 +132,18 @@ def test_scripts_are_sound():
     run("shellcheck", "-e", "SC2086", *scripts)
 
 
+def test_every_source_compiles_for_arm64():
+    need("aarch64-linux-gnu-gcc")
+    # The libraries' headers are the same for all processors; those of libc are the cross compiler's.
+    options = ["-fsyntax-only", "-std=c17", "-D_GNU_SOURCE", '-DLEAT_VERSION="0"', "-O2", "-Wall", "-Wextra",
+               "-Wshadow", "-Wconversion", "-Werror", "-I."]
+    for folder in ("/usr/include", "/usr/include/postgresql", f"/usr/include/{os.uname().machine}-linux-gnu"):
+        options += ["-idirafter", folder]
+    sources = [path.relative_to(ROOT) for top in ("proto", "services") for path in sorted((ROOT / top).rglob("*.c"))]
+    assert len(sources) > 100
+    run("aarch64-linux-gnu-gcc", *options, *[path for path in sources if "examples" not in path.parts])
+
+
 # --- watching -----------------------------------------------------------------------------------
 
 
