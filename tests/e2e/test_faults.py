@@ -624,3 +624,20 @@ def test_the_way_of_acks_is_cut_for_long(make_cluster, folder, wires):
     harness.until("everything was acknowledged", lambda: counter(
         ingest, "leat_ingest_journal_batches") == 0, 60)
     assert count(cluster) == (n + 1, n + 1) and dead(cluster) == 0
+
+
+def test_ways_that_are_slow_cost_time_and_no_storm(make_cluster, folder, wires):
+    ways = {stage: wires.wire(delay=0.15) for stage in ("cache", "classify", "persist", "acks")}
+    cluster = make_cluster(settings={
+        "persist.acks_address" if name == "acks" else f"{name}.address": way.endpoint
+        for name, way in ways.items()})
+    for name, way in ways.items():
+        stage, port = ("persist", 1) if name == "acks" else (name, 0)
+        way.to(f"tcp://127.0.0.1:{cluster.ports[stage][0][port]}")
+    n = 10000 // harness.PATIENCE
+    assert harness.send(cluster.endpoint, harness.texts_file(
+        folder / "load.ndjson", range(n)))["committed"] == n
+    ingest = cluster["ingest"]
+    assert counter(ingest, "leat_ingest_batches_resent_total") <= \
+        counter(ingest, "leat_ingest_batches_acknowledged_total") / 10
+    assert count(cluster) == (n, n) and dead(cluster) == 0

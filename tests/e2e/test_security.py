@@ -1,8 +1,11 @@
 """Keys keep out who has none, and let in, without a restart, who is let in. Without keys nothing
 but this machine is reached."""
 
+import contextlib
+import os
 import shutil
 import socket
+import subprocess
 import time
 
 import msgpack
@@ -190,3 +193,45 @@ def test_nothing_but_this_machine_is_reached_without_keys(folder, make_embedded)
 def test_keys_that_are_missing_are_told_at_start(folder):
     done = leat("run", "--data", folder / "d", "--set", f"security.keys={folder}/none")
     assert done.returncode == 1 and "security.keys" in done.stderr and "server.key" in done.stderr
+
+
+def certificate(folder, name):
+    """A self-signed one for 127.0.0.1, and its key that only PostgreSQL's user may read."""
+    paths = folder / f"{name}.crt", folder / f"{name}.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "1", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-out", paths[0], "-keyout", paths[1]], check=True, capture_output=True)
+    paths[1].chmod(0o600)
+    if os.getuid() == 0:
+        shutil.chown(paths[1], "postgres")
+    return paths
+
+
+@pytest.fixture
+def encrypted_postgres(folder):
+    own, key = certificate(folder, "own")
+    port = harness.free_port()
+    with contextlib.closing(harness.Postgres(
+            folder / "pg", "ssl=on", f"ssl_cert_file={own}", f"ssl_key_file={key}",
+            "listen_addresses=127.0.0.1", f"port={port}")) as server:
+        server.url = f"host=127.0.0.1 port={port} user=leat dbname=leat sslmode=verify-full"
+        yield server
+
+
+def test_postgresql_is_reached_over_tls_and_has_to_prove_itself(folder, encrypted_postgres, redis):
+    other, _ = certificate(folder, "other")
+    with contextlib.closing(harness.Cluster(
+            folder, encrypted_postgres, redis,
+            settings={"store.url": f"{encrypted_postgres.url} sslrootcert={folder / 'own.crt'}"})) as cluster:
+        path = texts_file(folder / "texts.ndjson", range(100))
+        assert send(cluster.endpoint, path)["committed"] == 100
+        assert encrypted_postgres.query(
+            "SELECT bool_and(ssl), count(*) > 0 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+            " WHERE client_addr IS NOT NULL") == [(True, True)]
+        cluster["persist"].stop()
+        cluster.settings["store.url"] = f"{encrypted_postgres.url} sslrootcert={other}"
+        cluster.start("persist")
+        until("persist tells why it does not connect",
+              lambda: "certificate" in cluster["persist"].log())
+        assert harness.http(cluster["persist"].http_address, "/readyz")[0] == 503
