@@ -19,7 +19,8 @@ _Static_assert((int)CARD_LABELS_MOST <= (int)TEXT_MAX_LABELS, "room for every la
 _Static_assert((int)TEXT_MAX_TOPICS <= (int)TOPICS_MOST, "topics fit");
 
 enum {
-    AT_ONCE = 1024,
+    AT_ONCE = 1024, /* texts that models are given, of */
+    AT_ONCE_BYTES = 256 * 1024,
     OPEN_MS = 20000, /* that a provider may take for the topics */
 };
 
@@ -39,6 +40,7 @@ struct finder {
     struct provider_text *asked;   /* of the batch in hand */
     size_t asked_room;
     const struct encoder_kernels *kernels;
+    struct provider_watch watch;
     float *topic_vectors; /* topics x width; NULL: keywords alone find topics */
     float *cosines;       /* topics */
 };
@@ -330,6 +332,8 @@ struct finder *finder_open(const struct leat_settings *settings, const struct pr
         leat_fail(err, "out of memory");
     else if (!open_parts(self, settings, watch, err))
         finder_close(&self);
+    if (self && watch && finder_is_slow(self))
+        self->watch = *watch;
     return self;
 }
 
@@ -442,14 +446,25 @@ static void find(struct finder *self, size_t i, const struct provider_text *aske
     out->embedding = self->store ? text_embedding(vector, width_of(self)) : (struct leat_span){0};
 }
 
+/* How many texts are given to the models at once: not so many that it takes for ever. */
+static size_t count_some(const struct leat_span *texts, size_t n)
+{
+    size_t count = 1, bytes = texts[0].size;
+    while (count < n && count < AT_ONCE && bytes + texts[count].size <= AT_ONCE_BYTES)
+        bytes += texts[count++].size;
+    return count;
+}
+
 bool finder_run(struct finder *self, const struct leat_span *texts, size_t n, bool patient,
                 finder_found *found, void *context, struct leat_error *err)
 {
     if (self->provider && (!make_asked(self, texts, n, err) ||
                            !provider_run(self->provider, self->asked, n, patient ? -1 : 0, err)))
         return false;
-    for (size_t done = 0; done < n; done += AT_ONCE) {
-        size_t count = n - done < AT_ONCE ? n - done : AT_ONCE;
+    for (size_t done = 0, count; done < n; done += count) {
+        if (self->watch.goes_on && !self->watch.goes_on(self->watch.owner))
+            return leat_fail(err, "told to stop");
+        count = count_some(texts + done, n - done);
         if (!run_some(self, texts + done, count, err))
             return false;
         for (size_t i = 0; i < count; i++) {

@@ -10,8 +10,9 @@
 
 struct finder;
 
-/* Opens models and topics. `watch`: for a provider of embeddings, or NULL. NULL with the reason,
- * which names the file or the setting. */
+/* Opens models and topics. `watch`: of a provider of embeddings; and it is asked whether to go on
+ * before every few texts, if they take long. NULL: nobody minds. NULL with the reason, which names
+ * the file or the setting. */
 struct finder *finder_open(const struct leat_settings *settings, const struct provider_watch *watch,
                            struct leat_error *err);
 void finder_close(struct finder **self);

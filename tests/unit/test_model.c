@@ -184,6 +184,40 @@ static void embeddings_are_in_the_result_when_they_are_to_be_stored(void **state
     finder_close(&finder);
 }
 
+static bool count_watch(void *owner)
+{
+    return ++*(int *)owner < 4;
+}
+
+static void note_index(void *context, size_t index, const struct text_result *result,
+                       const struct finder_why *why)
+{
+    (void)result, (void)why;
+    *(size_t *)context = index;
+}
+
+static void a_slow_model_says_that_it_goes_on_and_can_be_stopped(void **state)
+{
+    (void)state;
+    enum { MANY = 3 * 1024 + 1 };
+    static struct leat_span texts[MANY];
+    struct leat_settings *settings = SETTINGS("classify.model=" WHOLE);
+    struct leat_error err = {""};
+    int asked = 0;
+    size_t last = 0;
+    const struct provider_watch watch = {.owner = &asked, .goes_on = count_watch};
+    struct finder *finder = finder_open(settings, &watch, &err);
+    leat_settings_destroy(&settings);
+    assert_non_null(finder);
+    for (size_t i = 0; i < MANY; i++)
+        texts[i] = (struct leat_span){(const uint8_t *)"water", 5};
+    assert_false(finder_run(finder, texts, MANY, true, note_index, &last, &err));
+    assert_string_equal(err.text, "told to stop");
+    assert_int_equal(asked, 4);
+    assert_int_equal(last, MANY - 2);
+    finder_close(&finder);
+}
+
 static void fingerprint(struct leat_settings *settings, uint8_t out[16])
 {
     struct finder *finder = open_finder(settings);
@@ -397,6 +431,7 @@ int main(void)
         cmocka_unit_test(a_text_gets_the_same_alone_and_among_others),
         cmocka_unit_test(embeddings_find_topics_when_they_are_asked_to),
         cmocka_unit_test(embeddings_are_in_the_result_when_they_are_to_be_stored),
+        cmocka_unit_test(a_slow_model_says_that_it_goes_on_and_can_be_stopped),
         cmocka_unit_test(whatever_changes_results_changes_the_fingerprint),
         cmocka_unit_test(emotion_and_sentiment_may_come_from_two_models),
         cmocka_unit_test(a_card_that_was_written_is_read_and_heeded),
