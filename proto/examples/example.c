@@ -2,7 +2,7 @@
  *
  * The least that a program does with leat.h: connect, send, flush, see how it went. JSON is read
  * with jansson and packed with msgpack-c; a program with data of its own packs that and needs no
- * JSON.
+ * JSON. Where ingest has keys, LEAT_SECURITY_KEYS names the folder of this client's.
  *
  *     cc -I. example.c libservices.a $(pkg-config --cflags --libs libzmq msgpack jansson) */
 #include "proto/leat.h"
@@ -141,10 +141,13 @@ int main(int argc, char **argv)
         perror(argv[2]);
         return 1;
     }
-    struct leat_client *client = leat_connect(
-        &(struct leat_options){
-            .endpoints = argv[1], .on_reject = on_reject, .on_event = on_event, .arg = &lines},
-        &err);
+    struct leat_client *client =
+        leat_connect(&(struct leat_options){.endpoints = argv[1],
+                                            .keys = getenv("LEAT_SECURITY_KEYS"),
+                                            .on_reject = on_reject,
+                                            .on_event = on_event,
+                                            .arg = &lines},
+                     &err);
     bool good = client && send_file(client, file, &lines, &err) &&
                 leat_flush(client, LEAT_UNTIL_COMMITTED, 60000, &err);
     if (!good)

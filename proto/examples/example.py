@@ -2,16 +2,19 @@
 """Sends a file of NDJSON to Leat and waits until it is committed: python3 example.py ENDPOINT FILE
 
 A whole client on nothing but pyzmq and msgpack; ../README.md is the specification. It survives lost
-connections and a restarted ingest: nothing is lost and nothing is taken twice.
+connections and a restarted ingest: nothing is lost and nothing is taken twice. Where ingest has keys, the
+environment's LEAT_SECURITY_KEYS names the folder that `leat keys client NAME` made.
 """
 
 import json
+import os
 import secrets
 import sys
 import time
 
 import msgpack
 import zmq
+from zmq.auth import load_certificate
 
 SEND_BYTES = 64 * 1024  # records are collected up to so many bytes a send
 SILENCE = 3.0  # seconds without any answer, after which it says hello again
@@ -22,7 +25,7 @@ class Refused(Exception):
 
 
 class Client:
-    def __init__(self, endpoint, name=None, on_reject=None):
+    def __init__(self, endpoint, name=None, on_reject=None, keys=os.environ.get("LEAT_SECURITY_KEYS")):
         self.name = name or secrets.token_hex(16)
         self.on_reject = on_reject or (lambda tag, code, reason: None)
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
@@ -32,6 +35,9 @@ class Client:
         self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 5000)
         self.socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)
         self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 15000)
+        if keys:  # everything is encrypted, and both sides prove who they are
+            self.socket.curve_serverkey, _ = load_certificate(f"{keys}/server.pub")
+            self.socket.curve_publickey, self.socket.curve_secretkey = load_certificate(f"{keys}/client.key")
         self.socket.connect(endpoint)
 
         self.instance = secrets.randbelow(2**32 - 1) + 1  # tells it from others of its name

@@ -114,8 +114,10 @@ int main(int argc, char **argv)
         return 1;
     }
     struct leat_error err;
-    struct leat_client *client =
-        leat_connect(&(struct leat_options){.endpoints = argv[1], .on_reject = on_reject}, &err);
+    struct leat_client *client = leat_connect(
+        &(struct leat_options){
+            .endpoints = argv[1], .keys = getenv("LEAT_SECURITY_KEYS"), .on_reject = on_reject},
+        &err);
     bool good = client && run(client, argv, tail, &err);
     if (!good)
         fprintf(stderr, "%s\n", err.text);

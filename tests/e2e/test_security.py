@@ -116,6 +116,17 @@ def test_who_has_the_wrong_keys_is_told_so_in_time(make_embedded, folder, keys):
     assert embedded.query("SELECT count(*) FROM texts") == [(3,)]
 
 
+def test_the_examples_use_keys(make_embedded, folder, keys, monkeypatch):
+    embedded = make_embedded(*with_keys(keys))
+    path = texts_file(folder / "texts.ndjson", range(3))
+    monkeypatch.setenv("LEAT_SECURITY_KEYS", str(keys))
+    for program in ([harness.EXAMPLES / "example"],
+                    ["/usr/bin/python3", harness.ROOT / "proto" / "examples" / "example.py"]):
+        done = subprocess.run([*program, embedded.endpoint, path], stdout=subprocess.PIPE, text=True,
+                              timeout=60 * PATIENCE)
+        assert done.stdout == "accepted 3 rejected 0 committed 3 dead 0\n"
+
+
 def test_keys_without_services_that_have_some_are_told(embedded, folder, keys):
     path = texts_file(folder / "texts.ndjson", range(3))
     assert "it talks without" in refused(embedded.endpoint, path, "--keys", keys)
