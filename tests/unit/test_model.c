@@ -308,6 +308,57 @@ static void remove_folder(const char *folder)
     rmdir(folder);
 }
 
+static void keep_vector(void *context, size_t index, const struct text_result *result,
+                        const struct finder_why *why)
+{
+    assert_null(why);
+    assert_int_equal(result->embedding.size, 16 * sizeof(float));
+    memcpy((float *)context + 16 * index, result->embedding.data, result->embedding.size);
+}
+
+/* A topic's vector is that of its name and description, and its score the cosine. */
+static void a_topic_s_embedding_score_is_the_cosine_with_its_name_and_description(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"rents in the town went up",
+                                        "Homes What they cost and who builds them.",
+                                        "Work Wages and strikes."};
+    char folder[64], setting[128];
+    strcpy(folder, "/tmp/leat-test-model-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    put(folder, ENCODER_CARD_FILE,
+        "{\"topics\": [{\"key\": \"homes\", \"name\": \"Homes\", \"category\": \"c\","
+        " \"description\": \"What they cost and who builds them.\", \"keywords\": [\"zz\"]},"
+        " {\"key\": \"work\", \"name\": \"Work\", \"category\": \"c\","
+        " \"description\": \"Wages and strikes.\", \"keywords\": [\"zz\"]}]}");
+    snprintf(setting, sizeof setting, "classify.topics=%s/" ENCODER_CARD_FILE, folder);
+    struct finder *finder = open_finder(SETTINGS("classify.model=" WHOLE, "topics.embeddings=yes",
+                                                 "embeddings.store=yes", "topics.keep_from=0",
+                                                 "topics.embedding_floor=0", setting));
+    struct leat_span spans[3];
+    struct leat_error err;
+    float vectors[3][16];
+    struct copy found;
+    for (size_t i = 0; i < 3; i++)
+        spans[i] = (struct leat_span){(const uint8_t *)texts[i], strlen(texts[i])};
+    assert_true(finder_run(finder, spans, 3, true, keep_vector, vectors, &err));
+    assert_true(finder_run(finder, spans, 1, true, keep, &found, &err));
+    size_t checked = 0;
+    for (size_t t = 0; t < found.result.n_topics; t++) {
+        size_t topic = leat_wire_is(found.result.topics[t].topic, "homes") ? 1 : 2;
+        double cosine = 0;
+        for (size_t i = 0; i < 16; i++)
+            cosine += (double)vectors[0][i] * (double)vectors[topic][i];
+        assert_true(fabs(found.result.topics[t].embedding_score - fmax(cosine, 0)) < 6e-4);
+        assert_true(fabs(found.result.topics[t].confidence -
+                         0.6 * cosine * (cosine > 0.5 ? 1.05 : 1)) < 2e-3);
+        checked++;
+    }
+    assert_true(checked > 0);
+    finder_close(&finder);
+    remove_folder(folder);
+}
+
 static const struct encoder_config *config(void)
 {
     static struct encoder_config read;
@@ -430,6 +481,7 @@ int main(void)
         cmocka_unit_test(an_encoder_folder_classifies),
         cmocka_unit_test(a_text_gets_the_same_alone_and_among_others),
         cmocka_unit_test(embeddings_find_topics_when_they_are_asked_to),
+        cmocka_unit_test(a_topic_s_embedding_score_is_the_cosine_with_its_name_and_description),
         cmocka_unit_test(embeddings_are_in_the_result_when_they_are_to_be_stored),
         cmocka_unit_test(a_slow_model_says_that_it_goes_on_and_can_be_stopped),
         cmocka_unit_test(whatever_changes_results_changes_the_fingerprint),
