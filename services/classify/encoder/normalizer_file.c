@@ -4,7 +4,6 @@
 
 enum {
     STEPS_MOST = 32,
-    SEQUENCES_MOST = 2,      /* within each other */
     CONTENT_BYTES_MOST = 64, /* of a replacement: a text grows by no more than that a match */
 };
 
@@ -87,9 +86,10 @@ static const struct {
     {"ByteLevel", NORMALIZER_BYTE_LEVEL, 0, NULL},
 };
 
-static bool step_read(struct normalizer *self, const struct spec *spec,
-                      const struct spec_node *node, const char *type)
+static bool step_read(void *self_, const struct spec *spec, const struct spec_node *node,
+                      const char *type)
 {
+    struct normalizer *self = self_;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(type, types[i].type) != 0)
             continue;
@@ -102,29 +102,6 @@ static bool step_read(struct normalizer *self, const struct spec *spec,
     return spec_fail(spec, &node->place, "a normalizer \"%.64s\" is not supported", type);
 }
 
-static bool node_read(struct normalizer *self, const struct spec *spec,
-                      const struct spec_node *node, int depth)
-{
-    const char *type;
-    if (!node->json || !json_is_object(node->json))
-        return spec_fail(spec, &node->place, "expected an object");
-    if (!spec_need_text(spec, node, "type", SIZE_MAX, &type))
-        return false;
-    if (strcmp(type, "Sequence") != 0)
-        return step_read(self, spec, node, type);
-    struct spec_node list;
-    if (depth == SEQUENCES_MOST)
-        return spec_fail(spec, &node->place, "sequences nested too deep");
-    if (!spec_need_array(spec, node, "normalizers", STEPS_MOST, &list))
-        return false;
-    for (size_t i = 0; i < json_array_size(list.json); i++) {
-        struct spec_node item = spec_item(&list, i);
-        if (!node_read(self, spec, &item, depth + 1))
-            return false;
-    }
-    return true;
-}
-
 bool normalizer_open(struct normalizer *self, const struct characters *characters,
                      const struct spec *spec, const struct spec_node *node)
 {
@@ -134,7 +111,8 @@ bool normalizer_open(struct normalizer *self, const struct characters *character
     self->steps = calloc(STEPS_MOST, sizeof *self->steps);
     if (!self->steps)
         return spec_fail(spec, &node->place, "out of memory");
-    if (node_read(self, spec, node, 0))
+    const struct spec_steps steps = {"normalizers", STEPS_MOST, self, step_read};
+    if (spec_read_steps(spec, node, &steps))
         return true;
     normalizer_close(self);
     return false;

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { SEQUENCES_MOST = 2, PARTS_MOST = 64 };
+enum { PARTS_MOST = 64 };
 
 static bool id_read(int32_t ids, const struct spec *spec, const struct spec_node *node,
                     int32_t *out)
@@ -106,38 +106,29 @@ static bool template_read(struct postprocessor *self, int32_t ids, const struct 
     return text || spec_fail(spec, &list.place, "expected the sequence \"A\" once");
 }
 
-static bool node_read(struct postprocessor *self, int32_t ids, const struct spec *spec,
-                      const struct spec_node *node, int depth)
+/* Who reads a processor, and below which all ids are. */
+struct reader {
+    struct postprocessor *to;
+    int32_t ids;
+};
+
+static bool processor_read(void *reader_, const struct spec *spec, const struct spec_node *node,
+                           const char *type)
 {
-    const char *type;
-    if (!json_is_object(node->json))
-        return spec_fail(spec, &node->place, "expected an object");
-    if (!spec_need_text(spec, node, "type", SIZE_MAX, &type))
-        return false;
+    struct reader *reader = reader_;
     if (strcmp(type, "BertProcessing") == 0 || strcmp(type, "RobertaProcessing") == 0)
-        return pair_read(self, ids, spec, node);
+        return pair_read(reader->to, reader->ids, spec, node);
     if (strcmp(type, "TemplateProcessing") == 0)
-        return template_read(self, ids, spec, node);
-    if (strcmp(type, "ByteLevel") == 0) /* moves offsets only */
-        return true;
-    if (strcmp(type, "Sequence") != 0)
-        return spec_fail(spec, &node->place, "a post-processor \"%.64s\" is not supported", type);
-    struct spec_node list;
-    if (depth == SEQUENCES_MOST)
-        return spec_fail(spec, &node->place, "sequences nested too deep");
-    if (!spec_need_array(spec, node, "processors", PARTS_MOST, &list))
-        return false;
-    for (size_t i = 0; i < json_array_size(list.json); i++) {
-        struct spec_node item = spec_item(&list, i);
-        if (!node_read(self, ids, spec, &item, depth + 1))
-            return false;
-    }
-    return true;
+        return template_read(reader->to, reader->ids, spec, node);
+    return strcmp(type, "ByteLevel") == 0 || /* moves offsets only */
+           spec_fail(spec, &node->place, "a post-processor \"%.64s\" is not supported", type);
 }
 
 bool postprocessor_open(struct postprocessor *self, int32_t ids, const struct spec *spec,
                         const struct spec_node *node)
 {
+    struct reader reader = {self, ids};
+    const struct spec_steps steps = {"processors", PARTS_MOST, &reader, processor_read};
     *self = (struct postprocessor){0};
-    return !node->json || node_read(self, ids, spec, node, 0);
+    return !node->json || spec_read_steps(spec, node, &steps);
 }

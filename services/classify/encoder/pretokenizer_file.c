@@ -3,10 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    STEPS_MOST = 32,
-    SEQUENCES_MOST = 2, /* within each other */
-};
+enum { STEPS_MOST = 32 };
 
 /* A member that is one of several words; what is not there leaves *out as it was. */
 static bool word_read(const struct spec *spec, const struct spec_node *node, const char *key,
@@ -116,9 +113,10 @@ static const struct {
     {"WhitespaceSplit", PRETOKENIZER_FLAGS, BEHAVIOR_REMOVED, CHARACTER_SPACE, NULL},
 };
 
-static bool step_read(struct pretokenizer *self, const struct spec *spec,
-                      const struct spec_node *node, const char *type)
+static bool step_read(void *self_, const struct spec *spec, const struct spec_node *node,
+                      const char *type)
 {
+    struct pretokenizer *self = self_;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(type, types[i].type) != 0)
             continue;
@@ -132,29 +130,6 @@ static bool step_read(struct pretokenizer *self, const struct spec *spec,
     return spec_fail(spec, &node->place, "a pre-tokenizer \"%.64s\" is not supported", type);
 }
 
-static bool node_read(struct pretokenizer *self, const struct spec *spec,
-                      const struct spec_node *node, int depth)
-{
-    const char *type;
-    if (!node->json || !json_is_object(node->json))
-        return spec_fail(spec, &node->place, "expected an object");
-    if (!spec_need_text(spec, node, "type", SIZE_MAX, &type))
-        return false;
-    if (strcmp(type, "Sequence") != 0)
-        return step_read(self, spec, node, type);
-    struct spec_node list;
-    if (depth == SEQUENCES_MOST)
-        return spec_fail(spec, &node->place, "sequences nested too deep");
-    if (!spec_need_array(spec, node, "pretokenizers", STEPS_MOST, &list))
-        return false;
-    for (size_t i = 0; i < json_array_size(list.json); i++) {
-        struct spec_node item = spec_item(&list, i);
-        if (!node_read(self, spec, &item, depth + 1))
-            return false;
-    }
-    return true;
-}
-
 bool pretokenizer_open(struct pretokenizer *self, const struct characters *characters,
                        const struct spec *spec, const struct spec_node *node)
 {
@@ -164,7 +139,8 @@ bool pretokenizer_open(struct pretokenizer *self, const struct characters *chara
     self->steps = calloc(STEPS_MOST, sizeof *self->steps);
     if (!self->steps)
         return spec_fail(spec, &node->place, "out of memory");
-    if (node_read(self, spec, node, 0))
+    const struct spec_steps steps = {"pretokenizers", STEPS_MOST, self, step_read};
+    if (spec_read_steps(spec, node, &steps))
         return true;
     pretokenizer_close(self);
     return false;

@@ -3,8 +3,11 @@
 #include "services/classify/encoder/utf8.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { SEQUENCES_MOST = 2 }; /* within each other */
 
 bool spec_fail(const struct spec *self, const struct json_place *place, const char *format, ...)
 {
@@ -99,6 +102,35 @@ bool spec_need_object(const struct spec *self, const struct spec_node *parent, c
     if (!json_is_object(out->json) || json_object_size(out->json) > most)
         return spec_fail(self, &out->place, "expected an object of at most %zu members", most);
     return true;
+}
+
+static bool read_steps(const struct spec *self, const struct spec_node *node,
+                       const struct spec_steps *steps, int depth)
+{
+    const char *type;
+    struct spec_node list;
+    if (!json_is_object(node->json))
+        return spec_fail(self, &node->place, "expected an object");
+    if (!spec_need_text(self, node, "type", SIZE_MAX, &type))
+        return false;
+    if (strcmp(type, "Sequence") != 0)
+        return steps->read(steps->owner, self, node, type);
+    if (depth == SEQUENCES_MOST)
+        return spec_fail(self, &node->place, "sequences nested too deep");
+    if (!spec_need_array(self, node, steps->list, steps->most, &list))
+        return false;
+    for (size_t i = 0; i < json_array_size(list.json); i++) {
+        struct spec_node item = spec_item(&list, i);
+        if (!read_steps(self, &item, steps, depth + 1))
+            return false;
+    }
+    return true;
+}
+
+bool spec_read_steps(const struct spec *self, const struct spec_node *node,
+                     const struct spec_steps *steps)
+{
+    return read_steps(self, node, steps, 0);
 }
 
 bool spec_character(const struct spec *self, const struct spec_node *parent, const char *key,

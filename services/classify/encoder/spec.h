@@ -44,6 +44,20 @@ bool spec_need_array(const struct spec *self, const struct spec_node *parent, co
 bool spec_need_object(const struct spec *self, const struct spec_node *parent, const char *key,
                       size_t most, struct spec_node *out);
 
+/* What is one step or a "Sequence" of steps: where such a list is, how long it may be, and who
+ * reads a step by its type. Lists stand within each other to the depth of two. */
+struct spec_steps {
+    const char *list;
+    size_t most;
+    void *owner;
+    bool (*read)(void *owner, const struct spec *spec, const struct spec_node *node,
+                 const char *type);
+};
+
+/* Reads all steps in their order; ends at the first that fails. */
+bool spec_read_steps(const struct spec *self, const struct spec_node *node,
+                     const struct spec_steps *steps);
+
 /* Exactly one character. */
 bool spec_character(const struct spec *self, const struct spec_node *parent, const char *key,
                     const char **out);
