@@ -1,15 +1,14 @@
 #include "services/classify/card.h"
 
+#include "services/classify/json_file.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #define KIND "linear"
-
-enum { FILE_BYTES_MOST = 1 << 20 };
 
 /* Where a reader is: errors name the place by it. */
 struct place {
@@ -189,45 +188,14 @@ static bool read_root(const json_t *root, struct card *card, struct leat_error *
            read_training(root, card, err) && read_quality(root, &card->quality, err);
 }
 
-/* The whole file, to be freed; NULL with the reason. */
-static char *read_file(const char *path, size_t *size, struct leat_error *err)
-{
-    FILE *file = fopen(path, "rbe");
-    char *bytes = file ? malloc(FILE_BYTES_MOST + 1) : NULL;
-    if (!bytes) {
-        leat_fail(err, "%s", strerror(errno));
-    } else {
-        *size = fread(bytes, 1, FILE_BYTES_MOST + 1, file);
-        if (ferror(file) || *size > FILE_BYTES_MOST) {
-            leat_fail(err, ferror(file) ? "it cannot be read" : "expected a card of at most 1 MiB");
-            free(bytes);
-            bytes = NULL;
-        }
-    }
-    if (file)
-        fclose(file);
-    return bytes;
-}
-
 bool card_read(const char *path, struct card *card, struct leat_error *err)
 {
+    uint64_t hash[2] = {0, 0};
     *card = (struct card){0};
-    size_t size = 0;
-    char *bytes = read_file(path, &size, err);
-    if (!bytes)
-        return leat_fail_in(err, "model card %s", path);
-    json_error_t where;
-    json_t *root = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &where);
-    XXH128_hash_t hash = XXH3_128bits(bytes, size);
-    card->content_low = hash.low64;
-    card->content_high = hash.high64;
-    free(bytes);
-    bool good = root && json_is_object(root);
-    if (!root)
-        leat_fail(err, "line %d, column %d: %s", where.line, where.column, where.text);
-    else if (!good)
-        leat_fail(err, "expected a JSON object");
-    good = good && read_root(root, card, err);
+    json_t *root = json_file_read(path, hash, err);
+    card->content_low = hash[0];
+    card->content_high = hash[1];
+    bool good = root && read_root(root, card, err);
     json_decref(root);
     return good ? true : leat_fail_in(err, "model card %s", path);
 }

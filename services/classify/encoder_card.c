@@ -1,5 +1,6 @@
 #include "services/classify/encoder_card.h"
 
+#include "services/classify/json_file.h"
 #include "services/classify/meanings.h"
 
 #include <errno.h>
@@ -164,14 +165,8 @@ bool encoder_card_read(const char *folder, const struct encoder_config *config, 
     /* What a name of the guess kept from before must not show through. */
     memset(card->name, 0, sizeof card->name);
     memset(card->version, 0, sizeof card->version);
-    json_error_t where;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
-    bool good = root && json_is_object(root);
-    if (!root)
-        leat_fail(err, "line %d, column %d: %s", where.line, where.column, where.text);
-    else if (!good)
-        leat_fail(err, "expected a JSON object");
-    good = good && read_root(root, card, err);
+    json_t *root = json_file_read(path, NULL, err);
+    bool good = root && read_root(root, card, err);
     json_decref(root);
     if (!good)
         return leat_fail_in(err, "model card %s", path);

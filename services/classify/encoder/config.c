@@ -1,6 +1,7 @@
 #include "services/classify/encoder/config.h"
 
-#include <jansson.h>
+#include "services/classify/json_file.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -208,14 +209,8 @@ static bool read_root(const json_t *root, struct encoder_config *out, struct lea
 bool encoder_config_read(const char *path, struct encoder_config *out, struct leat_error *err)
 {
     *out = (struct encoder_config){0};
-    json_error_t where;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
-    bool good = root && json_is_object(root);
-    if (!root)
-        leat_fail(err, "line %d, column %d: %s", where.line, where.column, where.text);
-    else if (!good)
-        leat_fail(err, "expected a JSON object");
-    good = good && read_root(root, out, err);
+    json_t *root = json_file_read(path, NULL, err);
+    bool good = root && read_root(root, out, err);
     json_decref(root);
     return good ? true : leat_fail_in(err, "%s", path);
 }
