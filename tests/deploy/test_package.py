@@ -105,9 +105,9 @@ def machine(packages, engine):
         run("docker", "rm", "-fv", name, check=False)
 
 
-def committed(inside):
+def committed(inside, *options):
     sample = (ROOT / "tests/data/sample/texts.ndjson").read_bytes().decode("latin-1")
-    told = json.loads(inside("leat", "send", "--json", "-", input=sample).stdout.splitlines()[-1])
+    told = json.loads(inside("leat", "send", "--json", *options, "-", input=sample).stdout.splitlines()[-1])
     assert told["error"] is None
     return told["committed"]
 
@@ -144,3 +144,19 @@ def test_the_units_of_the_stages_run_in_theirs(machine):
     until("all have ended", lambda: all(
         machine("systemctl", "is-active", unit, check=False).stdout.strip() == "inactive" for unit in units))
     assert ended_well(machine, *units)
+
+
+def test_the_units_use_keys(machine):
+    """As deploy/README.md has it. The folder is root's otherwise, and a client's key made later too."""
+    keys = "/etc/leat/keys"
+    machine("leat", "keys", "--dir", keys)
+    machine("chown", "-R", "leat:", keys)
+    machine("tee", "-a", "/etc/leat/leat.conf", input=f"security.keys = {keys}\n")
+    machine("leat", "keys", "client", "hub", "--dir", keys)
+    machine("systemctl", "start", "leat-stages.target")
+    until("all are ready", lambda: is_ready(
+        machine, "127.0.0.1:9550", "127.0.0.1:9551", "127.0.0.1:9552", "127.0.0.1:9553", "127.0.0.1:9554"))
+    refused = machine("leat", "send", "-", input='{"text": "what a day"}\n', check=False)
+    assert refused.returncode == 1 and "none were given" in refused.stderr
+    assert committed(machine, "--keys", f"{keys}/handout/hub") > 200
+    machine("systemctl", "stop", "leat-stages.target")
