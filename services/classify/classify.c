@@ -65,6 +65,7 @@ struct classify {
         uint64_t seq;
     } given_up[GIVEN_UP]; /* batches whose texts were without a provider for too long, a ring */
     size_t n_given_up;
+    struct leat_log_site failed_site;
 };
 
 static bool read_weights_options(const struct leat_settings *settings, struct weights_options *out,
@@ -286,6 +287,16 @@ static bool look_at(struct classify *self, uint32_t index, struct leat_error *er
     return true;
 }
 
+static void fail_text(struct classify *self, uint32_t index, const struct finder_why *why)
+{
+    uint64_t suppressed;
+    leat_batch_fail(self->batch, index, "classify", why->code, "%s", why->message);
+    self->now.failed++;
+    if (leat_log_allow(&self->failed_site, &suppressed))
+        leat_log(LEAT_WARN, "classify", "text_failed", LEAT_S("code", why->code),
+                 LEAT_S("reason", why->message), LEAT_I("suppressed", suppressed));
+}
+
 static void take_result(void *self_, size_t text, const struct text_result *result,
                         const struct finder_why *why)
 {
@@ -293,8 +304,7 @@ static void take_result(void *self_, size_t text, const struct text_result *resu
     uint32_t index = self->items[text];
     struct work *work = &self->work[index];
     if (!result) {
-        leat_batch_fail(self->batch, index, "classify", why->code, "%s", why->message);
-        self->now.failed++;
+        fail_text(self, index, why);
         return;
     }
     struct leat_item *item = &self->batch->items[index];

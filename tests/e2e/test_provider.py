@@ -287,6 +287,7 @@ def test_a_refusal_is_no_matter_of_time(provided, folder):
     assert len(provider.requests) == 1
     assert set(dead(embedded).values()) == {"embedding_refused"}
     assert "HTTP 401" in message(embedded) and KEY not in message(embedded)
+    assert "event=text_failed code=embedding_refused" in embedded.program.log()
 
 
 def test_only_the_texts_that_the_provider_does_not_want_are_dead_letters(provided, folder):
