@@ -1,12 +1,14 @@
 #include "services/classify/encoder/forward.h"
 
+#include "services/classify/encoder/huge.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The feed-forward part goes through this many rows at a time: its inner rows are wide, and stay in
  * the processor's cache that way. */
-enum { INNER_ROWS = 128, ALIGN = 64 };
+enum { INNER_ROWS = 256 };
 
 struct forward {
     const struct forward_model *model;
@@ -21,15 +23,6 @@ struct forward {
     float *scratch;  /* of one head's attention */
 };
 
-static void *make(size_t items, size_t size)
-{
-    size_t bytes = (items * size + ALIGN - 1) / ALIGN * ALIGN;
-    void *out = aligned_alloc(ALIGN, bytes);
-    if (out)
-        memset(out, 0, bytes); /* rows that are only there to fill a block are computed too */
-    return out;
-}
-
 struct forward *forward_open(const struct forward_model *model, size_t rows, struct leat_error *err)
 {
     const struct encoder_config *config = &model->config;
@@ -41,14 +34,15 @@ struct forward *forward_open(const struct forward_model *model, size_t rows, str
     }
     self->model = model;
     self->rows = rows = matmul_rows(rows);
-    self->state = make(rows * config->hidden, sizeof(float));
-    self->result = make(rows * config->hidden, sizeof(float));
-    self->qkv = make(rows * 3 * attended, sizeof(float));
-    self->attended = make(rows * attended, sizeof(float));
-    self->inner = make(INNER_ROWS * config->inner, sizeof(float));
-    self->first = make(2 * rows * config->hidden, sizeof(float));
-    self->scratch = make(kernels_attend_floats(config->max_tokens, model->parameters.head_width),
-                         sizeof(float));
+    /* Zeroed: rows that are only there to fill a block are computed too. */
+    self->state = huge_alloc(rows * config->hidden, sizeof(float));
+    self->result = huge_alloc(rows * config->hidden, sizeof(float));
+    self->qkv = huge_alloc(rows * 3 * attended, sizeof(float));
+    self->attended = huge_alloc(rows * attended, sizeof(float));
+    self->inner = huge_alloc(INNER_ROWS * config->inner, sizeof(float));
+    self->first = huge_alloc(2 * rows * config->hidden, sizeof(float));
+    self->scratch = huge_alloc(
+        kernels_attend_floats(config->max_tokens, model->parameters.head_width), sizeof(float));
     bool good = self->state && self->result && self->qkv && self->attended && self->inner &&
                 self->first && self->scratch;
     if (!good)

@@ -1,21 +1,11 @@
 #include "services/classify/encoder/int16.h"
 
+#include "services/classify/encoder/huge.h"
 #include "services/classify/encoder/kernels.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { ALIGN = 64 };
-
-static void *make(size_t items, size_t size)
-{
-    size_t bytes = (items * size + ALIGN - 1) / ALIGN * ALIGN;
-    void *out = aligned_alloc(ALIGN, bytes);
-    if (out)
-        memset(out, 0, bytes);
-    return out;
-}
 
 /* The largest sum of absolute weights in a chunk. */
 static float heaviest_chunk(const float *weights, size_t inputs)
@@ -54,10 +44,10 @@ bool int16_pack(struct int16_weights *self, const struct encoder_kernels *kernel
     size_t padded = (outputs + INT16_PANEL - 1) / INT16_PANEL * INT16_PANEL;
     *self = (struct int16_weights){.inputs = inputs, .outputs = outputs, .pairs = (inputs + 1) / 2};
     self->bytes = padded * self->pairs * 2 * sizeof *self->panels;
-    self->panels = make(padded * self->pairs * 2, sizeof *self->panels);
-    self->scale = make(padded, sizeof *self->scale);
-    self->bias = make(padded, sizeof *self->bias);
-    int16_t *rounded = make(self->pairs * 2, sizeof *rounded);
+    self->panels = huge_alloc(padded * self->pairs * 2, sizeof *self->panels);
+    self->scale = huge_alloc(padded, sizeof *self->scale);
+    self->bias = huge_alloc(padded, sizeof *self->bias);
+    int16_t *rounded = huge_alloc(self->pairs * 2, sizeof *rounded);
     bool good = self->panels && self->scale && self->bias && rounded;
     for (size_t o = 0; good && o < outputs; o++) {
         const float *row = weights + o * inputs;

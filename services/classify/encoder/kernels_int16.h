@@ -11,7 +11,7 @@ enum { SHORT_ROWS = 12, SHORT_VECTORS = 2 };
 #else
 enum { SHORT_ROWS = 4, SHORT_VECTORS = 2 };
 #endif
-enum { SHORT_COLUMNS = SHORT_VECTORS * LANES, SHORT_LEAST = 4 };
+enum { SHORT_COLUMNS = SHORT_VECTORS * LANES, SHORT_LEAST = 4, SHORT_LINE = 64 };
 
 /* sum + the products of both pairs of each lane, added up */
 INLINE ivector add_pairs(ivector sum, ivector a, ivector b)
@@ -49,12 +49,16 @@ static float largest(const float *row, size_t n)
     return -low > high ? -low : high;
 }
 
-/* The sums of `rows` rows and SHORT_COLUMNS outputs over one chunk of pairs, as floats. */
+/* The sums of `rows` rows and SHORT_COLUMNS outputs over one chunk of pairs, as floats. `ahead` is
+ * fetched into the cache on the way, a line for each pair; NULL: nothing. */
 INLINE void sum_chunk(const int16_t *in, size_t stride, const int16_t *panel, size_t pairs,
-                      bool first, vector out[SHORT_ROWS][SHORT_VECTORS], int rows)
+                      const char *ahead, bool first, vector out[SHORT_ROWS][SHORT_VECTORS],
+                      int rows)
 {
+    size_t step = ahead ? SHORT_LINE : 0;
     ivector sum[SHORT_ROWS][SHORT_VECTORS] = {0};
     for (size_t k = 0; k < pairs; k++) {
+        __builtin_prefetch(ahead + k * step, 0, 2);
         ivector weight[SHORT_VECTORS];
 #pragma GCC unroll 4
         for (int v = 0; v < SHORT_VECTORS; v++)
@@ -78,7 +82,7 @@ INLINE void sum_chunk(const int16_t *in, size_t stride, const int16_t *panel, si
 
 /* One tile of the result: `rows` rows, SHORT_COLUMNS outputs from `column` on. */
 INLINE void short_tile(const struct int16_weights *weights, size_t column, const int16_t *in,
-                       const struct kernels_scale *scales, float *out, int rows)
+                       const struct kernels_scale *scales, const char *ahead, float *out, int rows)
 {
     vector sums[SHORT_ROWS][SHORT_VECTORS];
     size_t stride = weights->pairs * 2, chunk = INT16_CHUNK / 2;
@@ -87,8 +91,8 @@ INLINE void short_tile(const struct int16_weights *weights, size_t column, const
         (column / INT16_PANEL * weights->pairs * INT16_PANEL + column % INT16_PANEL) * 2;
     for (size_t from = 0; from < weights->pairs; from += chunk) {
         size_t pairs = weights->pairs - from < chunk ? weights->pairs - from : chunk;
-        sum_chunk(in + from * 2, stride, panel + from * INT16_PANEL * 2, pairs, from == 0, sums,
-                  rows);
+        sum_chunk(in + from * 2, stride, panel + from * INT16_PANEL * 2, pairs,
+                  ahead ? ahead + from * SHORT_LINE : NULL, from == 0, sums, rows);
     }
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < SHORT_VECTORS; v++) {
@@ -103,22 +107,35 @@ INLINE void short_tile(const struct int16_weights *weights, size_t column, const
         }
 }
 
+/* A panel's weights are read again for every tile of rows, from the nearest caches, but they come
+ * there from memory: so the first tiles of one panel fetch the next one, each a line for each pair.
+ */
+static const char *fetched_ahead(const struct int16_weights *weights, size_t column, size_t tile)
+{
+    size_t pairs = weights->pairs, lines = INT16_PANEL * 2 * sizeof(int16_t) / SHORT_LINE;
+    size_t next = (column / INT16_PANEL + 1) * INT16_PANEL;
+    if (tile >= lines || next >= weights->outputs)
+        return NULL;
+    return (const char *)(weights->panels + next * pairs * 2) + tile * pairs * SHORT_LINE;
+}
+
 static void multiply_int16(const struct int16_weights *weights, const int16_t *in,
                            const struct kernels_scale *scales, size_t rows, float *out)
 {
     for (size_t column = 0; column < weights->outputs; column += SHORT_COLUMNS)
-        for (size_t row = 0; row < rows;) {
+        for (size_t row = 0, tile = 0; row < rows; tile++) {
+            const char *ahead = fetched_ahead(weights, column, tile);
             const int16_t *from = in + row * weights->pairs * 2;
             float *to = out + row * weights->outputs;
             size_t left = rows - row;
             if (SHORT_ROWS >= 12 && left > 8) {
-                short_tile(weights, column, from, scales + row, to, SHORT_ROWS);
+                short_tile(weights, column, from, scales + row, ahead, to, SHORT_ROWS);
                 row += SHORT_ROWS;
             } else if (SHORT_ROWS >= 8 && left > 4) {
-                short_tile(weights, column, from, scales + row, to, SHORT_ROWS / 3 * 2);
+                short_tile(weights, column, from, scales + row, ahead, to, SHORT_ROWS / 3 * 2);
                 row += SHORT_ROWS / 3 * 2;
             } else {
-                short_tile(weights, column, from, scales + row, to, SHORT_LEAST);
+                short_tile(weights, column, from, scales + row, ahead, to, SHORT_LEAST);
                 row += SHORT_LEAST;
             }
         }

@@ -1,5 +1,7 @@
 #include "services/classify/encoder/matmul.h"
 
+#include "services/classify/encoder/huge.h"
+
 #include <math.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <stdio.h>
@@ -46,6 +48,7 @@ struct matmul {
 
 struct matmul_weights {
     dnnl_memory_t packed, bias;
+    void *data; /* of packed */
     size_t bytes;
     float *outputs; /* ENCODER_INT8: scales, sums and biases, one after the other */
     size_t n;
@@ -308,7 +311,9 @@ static bool pack_for_onednn(const struct matmul *self, struct matmul_weights *ou
         return leat_fail(err, "out of memory");
     out->n = shape->outputs;
     out->bytes = dnnl_memory_desc_get_size(&self->packed);
-    bool good = check(dnnl_memory_create(&out->packed, &self->packed, engine, DNNL_MEMORY_ALLOCATE),
+    out->data = huge_alloc(out->bytes, 1);
+    bool good = (out->data || leat_fail(err, "out of memory")) &&
+                check(dnnl_memory_create(&out->packed, &self->packed, engine, out->data),
                       "keep weights", err) &&
                 check(dnnl_memory_create(&out->bias, &self->bias, engine, DNNL_MEMORY_ALLOCATE),
                       "keep biases", err) &&
@@ -345,6 +350,7 @@ void matmul_weights_close(struct matmul_weights **self)
         return;
     dnnl_memory_destroy((*self)->packed);
     dnnl_memory_destroy((*self)->bias);
+    free((*self)->data);
     free((*self)->outputs);
     int16_close(&(*self)->int16);
     free(*self);
