@@ -356,6 +356,11 @@ static void product(const float *const a[TILE_ROWS], const float *b, size_t b_st
         for (int r = 0; r < TILE_ROWS; r++)
             to[r] += TILE_FLOATS;
     }
+    for (; column + 2 * LANES <= n; column += 2 * LANES) {
+        tile(a, b + column, b_stride, to, depth, 2);
+        for (int r = 0; r < TILE_ROWS; r++)
+            to[r] += 2 * LANES;
+    }
     for (; column < n; column += LANES) {
         tile(a, b + column, b_stride, to, depth, 1);
         for (int r = 0; r < TILE_ROWS; r++)
@@ -363,24 +368,41 @@ static void product(const float *const a[TILE_ROWS], const float *b, size_t b_st
     }
 }
 
-/* Weights in place of scores. Columns from n on become e^-87 of the largest: nothing. */
-static void soften(float *score, size_t n, size_t padded, float scale)
+/* Minus infinity in all lanes but the first n. */
+INLINE vector first_lanes(vector x, size_t n)
 {
-    for (size_t i = n; i < padded; i++)
-        score[i] = -INFINITY;
-    vector most = splat(-INFINITY);
-    for (size_t i = 0; i < padded; i += LANES)
-        most = larger(most, load(score + i));
-    float top = most_of(most);
-    vector sums = {0};
-    for (size_t i = 0; i < padded; i += LANES) {
-        vector e = exponential((load(score + i) - top) * scale);
-        store(score + i, e);
-        sums += e;
+    static const int32_t lanes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    ivector keep = *(const ivector *)lanes < (int32_t)n;
+    return (vector)(((ivector)x & keep) | ((ivector)splat(-INFINITY) & ~keep));
+}
+
+/* Weights in place of scores. Columns from n on become e^-87 of the largest: nothing. Rows go
+ * together because each step waits for the one before. */
+static void soften(float *const score[TILE_ROWS], size_t n, size_t padded, float scale)
+{
+    float top[TILE_ROWS], factor[TILE_ROWS];
+    vector sums[TILE_ROWS] = {0};
+    for (int r = 0; r < TILE_ROWS; r++) {
+        vector most = splat(-INFINITY);
+        for (size_t i = 0; i < padded; i += LANES) {
+            if (i + LANES > n)
+                store(score[r] + i, first_lanes(load(score[r] + i), i < n ? n - i : 0));
+            most = larger(most, load(score[r] + i));
+        }
+        top[r] = most_of(most);
     }
-    float factor = 1 / total(sums);
     for (size_t i = 0; i < padded; i += LANES)
-        store(score + i, load(score + i) * factor);
+#pragma GCC unroll 4
+        for (int r = 0; r < TILE_ROWS; r++) {
+            vector e = exponential((load(score[r] + i) - top[r]) * scale);
+            store(score[r] + i, e);
+            sums[r] += e;
+        }
+    for (int r = 0; r < TILE_ROWS; r++)
+        factor[r] = 1 / total(sums[r]);
+    for (int r = 0; r < TILE_ROWS; r++)
+        for (size_t i = 0; i < padded; i += LANES)
+            store(score[r] + i, load(score[r] + i) * factor[r]);
 }
 
 /* One head: its keys are turned so that a row of scores is a sum of rows. Rows beyond the last are
@@ -405,8 +427,7 @@ static void attend_head(const struct kernels_heads *heads, size_t head, float *o
             to[r] = row + r < length ? out + from * out_stride + head * width : spare;
         }
         product(query, turned, padded, score, width, padded);
-        for (size_t r = 0; r < TILE_ROWS; r++)
-            soften(score[r], length, padded, heads->scale);
+        soften(score, length, padded, heads->scale);
         product(weights, heads->value + head * width, heads->stride, to, length, width);
     }
 }
