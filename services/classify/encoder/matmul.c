@@ -118,7 +118,8 @@ static bool make_room(struct room *self, size_t size, struct leat_error *err)
     if (!grown)
         return leat_fail(err, "out of memory");
     free(self->data);
-    *self = (struct room){grown, size};
+    self->data = grown;
+    self->size = size;
     return true;
 }
 
