@@ -3,7 +3,7 @@
  * Texts are packed: the tokens of all of them stand one after the other in one matrix, so products
  * with weights see no padding, and only attention knows where a text begins and ends. The stream of
  * values between layers, layer norms and attention are in floats in every precision; what is
- * rounded to bfloat16 or bytes is what goes into a product. */
+ * rounded to bfloat16 or integers is what goes into a product. */
 #ifndef LEAT_ENCODER_FORWARD_H
 #define LEAT_ENCODER_FORWARD_H
 
