@@ -13,7 +13,8 @@
 #include <sys/socket.h>
 
 enum {
-    JOBS = 2,              /* Ensures 4 */
+    JOBS = CHILD_GATHERED, /* Ensures 4 */
+    JOBS_LEAST = 2,        /* of any size */
     OPEN_US = 60000000,    /* a stage's open may take so long, or child.timeout if that is more */
     PAUSE_MIN_US = 250000, /* before another child, when the last could not open its stage */
     PAUSE_MAX_US = 30000000,
@@ -119,7 +120,7 @@ static void child_ended(struct leat_child *self, bool timeout)
         leat_log(LEAT_WARN, self->stage->name, "child_ended", LEAT_S("how", how));
     for (int i = 0; i < self->n; i++)
         if (child_job(self, i)->state == JOB_SENT)
-            child_job(self, i)->state = JOB_WAITING;
+            job_again(child_job(self, i));
     if (opening) {
         snprintf(reason, sizeof reason, "the child process ended before it was ready: %s",
                  timeout ? "it took too long" : how);
@@ -341,7 +342,12 @@ struct leat_child *leat_child_open(const struct leat_stage *stage, struct leat_h
 
 bool leat_child_wants(const struct leat_child *self)
 {
-    return self->n < JOBS && self->state == CHILD_UP;
+    size_t bytes = 0;
+    for (int i = 0; i < self->n; i++)
+        bytes += self->jobs[(self->first + i) % JOBS].frame.size;
+    return self->state == CHILD_UP &&
+           (self->n < JOBS_LEAST ||
+            (self->stage->gathers && self->n < JOBS && bytes < CHILD_GATHERED_BYTES));
 }
 
 void leat_child_give(struct leat_child *self, struct leat_batch *batch, struct leat_span frame)

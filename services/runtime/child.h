@@ -12,7 +12,9 @@
  *     record gets the error `crashed` or `timeout`. A batch of one record is given twice: one death
  *     alone may have come from outside.
  *  3. Records that carry an error already are not given to the child.
- *  4. At most two batches are with the child, so it never waits for the parent's turn.
+ *  4. Two batches are with the child, so it never waits for the parent's turn; of small ones as
+ * many as CHILD_GATHERED and CHILD_GATHERED_BYTES allow, for stages that gather. What else was with
+ *     a child that died is given again one by one, for any of it may have been the cause.
  *  5. A child never outlives its parent. */
 #ifndef LEAT_CHILD_H
 #define LEAT_CHILD_H
@@ -20,6 +22,11 @@
 #include "services/runtime/service.h"
 
 #include <zmq.h>
+
+enum {
+    CHILD_GATHERED = 64,               /* batches with the child at most, */
+    CHILD_GATHERED_BYTES = 128 * 1024, /* while they have fewer bytes together */
+};
 
 struct leat_child;
 

@@ -166,6 +166,13 @@ int64_t job_death(struct job *self, const char *stage, bool timeout, const char 
     return blamed;
 }
 
+void job_again(struct job *self)
+{
+    self->state = JOB_WAITING;
+    if (!self->in_parts)
+        job_in_parts(self);
+}
+
 void job_forget(struct job *self)
 {
     leat_batch_destroy(&self->batch);

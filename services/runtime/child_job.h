@@ -39,6 +39,9 @@ void job_answer(struct job *self, enum leat_verdict verdict, struct leat_span it
  * got its error), or -1 when the batch must be tried in smaller parts. */
 int64_t job_death(struct job *self, const char *stage, bool timeout, const char *how);
 
+/* The child ended over something else: the job is to be given again, and alone. */
+void job_again(struct job *self);
+
 /* Frees what the job still owns. */
 void job_forget(struct job *self);
 

@@ -117,24 +117,57 @@ static uint32_t errors_in(const struct leat_batch *batch)
     return n;
 }
 
+/* Batches that are worked on together. */
+struct gathered {
+    struct leat_batch *batches[CHILD_GATHERED];
+    size_t n, bytes;
+    bool malformed; /* behind them came one that is none */
+};
+
 /* Takes the memory over. */
-static bool work(struct child_side *self, uint8_t *memory, size_t size)
+static void gather(struct gathered *self, uint8_t *memory, size_t size)
 {
     struct leat_batch *batch =
         leat_batch_read((struct leat_span){memory, size}, memory, free, NULL);
-    if (!batch)
-        return answer(self, LEAT_DROP, NULL);
-    inject(self, batch);
-    uint32_t before = errors_in(batch);
-    enum leat_verdict verdict = self->stage->batch(self->self, batch);
-    if (verdict == LEAT_TAKEN) {
-        leat_log(LEAT_ERR, self->stage->name, "isolated_stage_kept_a_batch");
-        _exit(LEAT_EXIT_FAILED);
-    }
-    leat_metric_inc(self->errors, errors_in(batch) - before);
-    bool ok = answer(self, verdict, batch);
-    leat_batch_destroy(&batch);
-    return ok;
+    self->malformed = !batch;
+    if (batch)
+        self->batches[self->n++] = batch;
+    self->bytes += size;
+}
+
+static void judge(struct child_side *self, const struct gathered *in, enum leat_verdict *verdicts)
+{
+    for (size_t i = 0; i < in->n; i++)
+        inject(self, in->batches[i]);
+    if (self->stage->batches)
+        self->stage->batches(self->self, in->batches, in->n, verdicts);
+    else
+        for (size_t i = 0; i < in->n; i++)
+            verdicts[i] = self->stage->batch(self->self, in->batches[i]);
+    for (size_t i = 0; i < in->n; i++)
+        if (verdicts[i] == LEAT_TAKEN) {
+            leat_log(LEAT_ERR, self->stage->name, "isolated_stage_kept_a_batch");
+            _exit(LEAT_EXIT_FAILED);
+        }
+}
+
+/* Works through all of them and answers in their order. */
+static bool work(struct child_side *self, struct gathered *in)
+{
+    enum leat_verdict verdicts[CHILD_GATHERED];
+    uint32_t before = 0, after = 0;
+    bool ok = true;
+    for (size_t i = 0; i < in->n; i++)
+        before += errors_in(in->batches[i]);
+    judge(self, in, verdicts);
+    for (size_t i = 0; i < in->n; i++)
+        after += errors_in(in->batches[i]);
+    leat_metric_inc(self->errors, after - before);
+    for (size_t i = 0; i < in->n; i++)
+        ok = ok && answer(self, verdicts[i], in->batches[i]);
+    for (size_t i = 0; i < in->n; i++)
+        leat_batch_destroy(&in->batches[i]);
+    return ok && (!in->malformed || answer(self, LEAT_DROP, NULL));
 }
 
 /* --- settings ------------------------------------------------------------------------------- */
@@ -164,6 +197,43 @@ static void reload(struct child_side *self, char *lines)
 
 /* --- the walk ------------------------------------------------------------------------------- */
 
+static bool waits_already(void)
+{
+    struct pollfd input = {.fd = CHILD_FD_PIPE, .events = POLLIN};
+    return poll(&input, 1, 0) > 0;
+}
+
+static bool wants_more(const struct child_side *self, const struct gathered *in)
+{
+    return in->n > 0 && in->n < CHILD_GATHERED && !in->malformed && self->stage->gathers &&
+           self->stage->gathers(self->self, in->n, in->bytes) && waits_already();
+}
+
+/* Reads a frame, and behind a batch those that the stage wants at once with it. False when the
+ * parent is gone, or wants us to end. */
+static bool take_frames(struct child_side *self)
+{
+    struct gathered in = {.n = 0};
+    do {
+        enum child_frame type;
+        size_t size;
+        uint8_t *payload = child_read(CHILD_FD_PIPE, &type, &size);
+        if (!payload) {
+            for (size_t i = 0; i < in.n; i++)
+                leat_batch_destroy(&in.batches[i]);
+            return false;
+        }
+        if (type == CHILD_BATCH) {
+            gather(&in, payload, size);
+            continue;
+        }
+        if (type == CHILD_RELOAD)
+            reload(self, (char *)payload);
+        free(payload);
+    } while (wants_more(self, &in));
+    return (in.n == 0 && !in.malformed) || work(self, &in);
+}
+
 /* False when the parent is gone, or wants us to end. */
 static bool turn(struct child_side *self)
 {
@@ -174,17 +244,7 @@ static bool turn(struct child_side *self)
         if (idle && poll(&input, 1, wish) == 0)
             return true;
     }
-    enum child_frame type;
-    size_t size;
-    uint8_t *payload = child_read(CHILD_FD_PIPE, &type, &size);
-    if (!payload)
-        return false;
-    if (type == CHILD_BATCH)
-        return work(self, payload, size);
-    if (type == CHILD_RELOAD)
-        reload(self, (char *)payload);
-    free(payload);
-    return true;
+    return take_frames(self);
 }
 
 static const struct leat_stage *find_stage(const struct leat_program *program, const char *name)

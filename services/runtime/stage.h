@@ -62,6 +62,14 @@ struct leat_stage {
      * record is its error (leat_batch_fail). */
     enum leat_verdict (*batch)(void *self, struct leat_batch *batch);
 
+    /* Several batches at once, for work that is cheaper by the dozen: those that waited already
+     * when the stage had time for them. Before each further one it is asked: `n` batches of `bytes`
+     * in all are in hand; false: enough, begin. A verdict for each, as of `batch`. Both NULL: they
+     * come one by one. Isolated stages only; CHILD_GATHERED (child.h) bounds what can wait. */
+    bool (*gathers)(void *self, size_t n, size_t bytes);
+    void (*batches)(void *self, struct leat_batch *const *batches, size_t n,
+                    enum leat_verdict *verdicts);
+
     /* A frame from the second inbox; NULL when there is none. */
     void (*side)(void *self, struct leat_span frame);
 

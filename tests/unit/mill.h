@@ -92,6 +92,26 @@ static enum leat_verdict mill_batch(void *self, struct leat_batch *batch)
     return LEAT_FORWARD;
 }
 
+/* Tells by the side how many came at once, and lets more come before it begins. */
+static bool mill_gathers(void *self, size_t n, size_t bytes)
+{
+    const struct leat_settings *settings = leat_stage_settings(((struct mill *)self)->ctx);
+    (void)bytes;
+    return (int64_t)n < leat_settings_int(settings, "mill.gathers");
+}
+
+static void mill_batches(void *self, struct leat_batch *const *batches, size_t n,
+                         enum leat_verdict *verdicts)
+{
+    for (size_t i = 0; i < n; i++)
+        verdicts[i] = mill_batch(self, batches[i]);
+    char told[24];
+    snprintf(told, sizeof told, "%zu", n);
+    if (n > 1)
+        leat_stage_side(((struct mill *)self)->ctx,
+                        (struct leat_span){(const uint8_t *)told, strlen(told)});
+}
+
 static void mill_reload(void *self, const struct leat_settings *fresh)
 {
     struct mill *mill = self;
@@ -107,6 +127,7 @@ static void mill_close(void **self)
 static const struct leat_setting mill_settings[] = {
     {.name = "mill.mark", .type = LEAT_SET_STRING, .value = "!", .reloadable = true, .help = "."},
     {.name = "mill.refuse_while", .type = LEAT_SET_STRING, .value = "", .help = "."},
+    {.name = "mill.gathers", .type = LEAT_SET_INT, .value = "1", .help = "."},
     {.name = "mill.dies_at_start", .type = LEAT_SET_BOOL, .value = "no", .help = "."},
     {.name = "mill.inbox", .type = LEAT_SET_STRING, .value = "inproc://mill", .help = "."},
     {.name = "mill.side", .type = LEAT_SET_STRING, .value = "inproc://mill.side", .help = "."},
@@ -123,6 +144,8 @@ static const struct leat_stage mill_stage = {
     .side_out = "mill.side",
     .open = mill_open,
     .batch = mill_batch,
+    .gathers = mill_gathers,
+    .batches = mill_batches,
     .reload = mill_reload,
     .close = mill_close,
 };

@@ -180,6 +180,70 @@ static void only_the_records_that_crash_get_an_error(void **state)
     leat_batch_destroy(&batch);
 }
 
+static void small_batches_that_waited_are_worked_on_at_once(void **state)
+{
+    struct yard *self = *state;
+    enum leat_verdict verdict;
+    yard_set(self, "mill.gathers=20");
+    assert_true(yard_open(self, NULL));
+    const char *first = "wait", *other = "rye";
+    yard_give(self, 1, &first, 1);
+    uint64_t given = 1;
+    while (leat_child_wants(self->child))
+        yard_give(self, ++given, &other, 1);
+    assert_int_equal(given, CHILD_GATHERED);
+    for (uint64_t taken = 1; taken <= given; taken++) {
+        struct leat_batch *batch = yard_take(self, &verdict);
+        assert_int_equal(verdict, LEAT_FORWARD);
+        assert_int_equal(batch->head.seq, taken);
+        assert_ground(batch, 0, taken == 1 ? "wait!@0" : "rye!@0");
+        leat_batch_destroy(&batch);
+    }
+    assert_true(atoi(self->sides) > 1 && atoi(self->sides) <= 20);
+}
+
+static void batches_with_many_bytes_do_not_wait_with_the_child(void **state)
+{
+    struct yard *self = *state;
+    enum leat_verdict verdict;
+    static char large[CHILD_GATHERED_BYTES];
+    const char *records[] = {"wait", large};
+    memset(large, 'x', sizeof large - 1);
+    yard_set(self, "mill.gathers=20");
+    assert_true(yard_open(self, NULL));
+    yard_give(self, 1, records, 2);
+    assert_true(leat_child_wants(self->child));
+    yard_give(self, 2, records, 2);
+    assert_false(leat_child_wants(self->child));
+    for (uint64_t seq = 1; seq <= 2; seq++) {
+        struct leat_batch *batch = yard_take(self, &verdict);
+        assert_int_equal(batch->head.seq, seq);
+        leat_batch_destroy(&batch);
+    }
+}
+
+static void what_kills_is_found_among_batches_that_were_worked_on_at_once(void **state)
+{
+    struct yard *self = *state;
+    enum leat_verdict verdict;
+    enum { MANY = 30, KILLER = 17 };
+    yard_set(self, "mill.gathers=64");
+    assert_true(yard_open(self, NULL));
+    const char *good = "rye", *slow = "wait", *bad = "crash";
+    for (uint64_t seq = 1; seq <= MANY; seq++)
+        yard_give(self, seq, seq == 1 ? &slow : seq == KILLER ? &bad : &good, 1);
+    for (uint64_t seq = 1; seq <= MANY; seq++) {
+        struct leat_batch *batch = yard_take(self, &verdict);
+        assert_int_equal(batch->head.seq, seq);
+        assert_int_equal(verdict, LEAT_FORWARD);
+        if (seq == KILLER)
+            assert_non_null(strstr(rig_error(&batch->items[0]), "crashed"));
+        else
+            assert_ground(batch, 0, seq == 1 ? "wait!@0" : "rye!@0");
+        leat_batch_destroy(&batch);
+    }
+}
+
 static void a_stage_that_says_it_waits_is_not_taken_for_hanging(void **state)
 {
     struct yard *self = *state;
@@ -410,6 +474,9 @@ int main(int argc, char **argv)
         YARD(batches_come_back_in_order),
         YARD(a_large_batch_passes),
         YARD(only_the_records_that_crash_get_an_error),
+        YARD(small_batches_that_waited_are_worked_on_at_once),
+        YARD(batches_with_many_bytes_do_not_wait_with_the_child),
+        YARD(what_kills_is_found_among_batches_that_were_worked_on_at_once),
         YARD(a_stage_that_says_it_waits_is_not_taken_for_hanging),
         YARD(a_stage_that_waits_ends_with_its_parent_s_wish),
         YARD(only_the_record_that_hangs_gets_an_error),
