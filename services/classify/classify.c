@@ -14,12 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GIVEN_UP = 64 };
+enum {
+    GIVEN_UP = 64,
+    GATHERED_BYTES = 64 * 1024, /* of batches: more at once is hardly faster */
+};
 
-/* Which text of a batch has been met already, by its cache key. */
+/* Which text has been met already, by its cache key. */
 struct seen {
     uint8_t key[LEAT_CACHE_KEY_SIZE];
-    uint32_t item; /* index + 1; 0: free */
+    uint32_t work; /* number + 1; 0: free */
 };
 
 /* Where an item's result comes from. */
@@ -27,13 +30,15 @@ enum source {
     FROM_NOWHERE, /* the item has an error */
     FROM_CACHE,   /* or recent */
     FROM_MODEL,
-    FROM_EQUAL, /* an equal text before it in the batch */
+    FROM_EQUAL, /* an equal text before it */
 };
 
-/* An item of the batch in hand. */
+/* An item of the batches in hand. */
 struct work {
+    struct leat_batch *batch;
+    struct leat_item *item;
     enum source source;
-    uint32_t equal; /* FROM_EQUAL: the item that is computed for both */
+    uint32_t equal; /* FROM_EQUAL: the work that is done for both */
     struct text_record record;
     uint8_t key[LEAT_CACHE_KEY_SIZE];
     double sentiment, emotion; /* scores, for the weights; FROM_EQUAL: see there */
@@ -45,19 +50,19 @@ struct classify {
     struct weights_options weights;
     uint8_t fingerprint[16];
     struct seen *seen;
-    size_t seen_size; /* a power of two, at least twice the largest batch so far */
+    size_t seen_size; /* a power of two, at least twice the most items so far */
     struct work *work;
+    size_t n_work;
     struct leat_span *texts; /* those to be computed, and */
-    uint32_t *items;         /* whose they are */
+    uint32_t *works;         /* whose they are */
     size_t n_texts;
-    size_t room;              /* items that work, texts and items have room for */
-    struct leat_batch *batch; /* in hand */
+    size_t room; /* items that work, texts and works have room for */
     struct leat_fill fill;
     msgpack_sbuffer buffer;
     int64_t announce_us, announced_at;
     int64_t idle_since;
     struct classify_meters meters;
-    struct classify_tally now;   /* of the batch in hand */
+    struct classify_tally now;   /* of the batches in hand */
     struct recent *recent;       /* NULL: what is found is found as fast anew */
     struct provider_watch watch; /* of what the finder's provider does */
     struct given_up {
@@ -120,7 +125,7 @@ static void classify_close(void **self_)
     free(self->seen);
     free(self->work);
     free(self->texts);
-    free(self->items);
+    free(self->works);
     free(self);
     *self_ = NULL;
 }
@@ -191,7 +196,7 @@ static void *grown(void *array, size_t n, size_t size, bool *good)
     return larger ? larger : array;
 }
 
-/* Room for every item of a batch; nothing seen yet. */
+/* Room for every item of the batches in hand; nothing seen yet. */
 static bool make_room(struct classify *self, uint32_t items)
 {
     bool good = true;
@@ -203,7 +208,7 @@ static bool make_room(struct classify *self, uint32_t items)
     if (items > self->room) {
         self->work = grown(self->work, items, sizeof *self->work, &good);
         self->texts = grown(self->texts, items, sizeof *self->texts, &good);
-        self->items = grown(self->items, items, sizeof *self->items, &good);
+        self->works = grown(self->works, items, sizeof *self->works, &good);
     }
     if (!good)
         return false;
@@ -214,14 +219,14 @@ static bool make_room(struct classify *self, uint32_t items)
     return true;
 }
 
-/* The slot of a key: taken by an equal text of this batch, or free (item 0) and now the key's. */
+/* The slot of a key: taken by an equal text, or free (work 0) and now the key's. */
 static struct seen *seen_find(struct classify *self, const uint8_t key[LEAT_CACHE_KEY_SIZE])
 {
     uint64_t hash;
     memcpy(&hash, key, sizeof hash);
     for (size_t at = hash;; at++) {
         struct seen *slot = &self->seen[at & (self->seen_size - 1)];
-        if (slot->item == 0)
+        if (slot->work == 0)
             memcpy(slot->key, key, LEAT_CACHE_KEY_SIZE);
         if (memcmp(slot->key, key, LEAT_CACHE_KEY_SIZE) == 0)
             return slot;
@@ -229,10 +234,11 @@ static struct seen *seen_find(struct classify *self, const uint8_t key[LEAT_CACH
 }
 
 /* Takes a result that is there already; false: it is none. */
-static bool take_known(struct classify *self, struct leat_item *item, struct work *work)
+static bool take_known(struct work *work)
 {
     struct text_result result;
-    if (item->result.size == 0 || !text_result_read(item->result, self->batch->zone, &result, NULL))
+    if (work->item->result.size == 0 ||
+        !text_result_read(work->item->result, work->batch->zone, &result, NULL))
         return false;
     work->source = FROM_CACHE;
     work->sentiment = result.sentiment_score;
@@ -241,56 +247,56 @@ static bool take_known(struct classify *self, struct leat_item *item, struct wor
 }
 
 /* The same, of a text that was met a short while ago. */
-static bool take_recent(struct classify *self, struct leat_item *item, struct work *work)
+static bool take_recent(const struct classify *self, struct work *work)
 {
     struct leat_span known =
         self->recent ? recent_find(self->recent, work->key) : (struct leat_span){0};
     if (known.size == 0)
         return false;
-    item->result = leat_batch_keep(self->batch, known.data, known.size);
-    return take_known(self, item, work);
+    work->item->result = leat_batch_keep(work->batch, known.data, known.size);
+    return take_known(work);
 }
 
 /* Reads an item and says where its result is to come from. */
-static bool look_at(struct classify *self, uint32_t index, struct leat_error *err)
+static bool look_at(struct classify *self, uint32_t number, struct leat_error *err)
 {
     static const struct leat_flow_limits limits = {.text_max_bytes = SIZE_MAX};
-    struct leat_item *item = &self->batch->items[index];
-    struct work *work = &self->work[index];
+    struct work *work = &self->work[number];
     msgpack_object object;
     struct leat_why why;
-    if (!leat_wire_unpack(item->record, self->batch->zone, &object, err))
+    if (!leat_wire_unpack(work->item->record, work->batch->zone, &object, err))
         return false;
     if (!text_record_read(&object, &limits, &work->record, &why))
         return leat_fail(err, "%s: %s", why.code, why.message);
 
-    if (take_known(self, item, work)) {
+    if (take_known(work)) {
         self->now.cached++;
         return true;
     }
     text_cache_key(self->fingerprint, work->record.text, work->key);
-    if (take_recent(self, item, work)) {
+    if (take_recent(self, work)) {
         self->now.recent++;
         return true;
     }
     struct seen *seen = seen_find(self, work->key);
-    if (seen->item > 0) {
+    if (seen->work > 0) {
         work->source = FROM_EQUAL;
-        work->equal = seen->item - 1;
+        work->equal = seen->work - 1;
         self->now.repeated++;
         return true;
     }
-    seen->item = index + 1;
+    seen->work = number + 1;
     work->source = FROM_MODEL;
     self->texts[self->n_texts] = work->record.text;
-    self->items[self->n_texts++] = index;
+    self->works[self->n_texts++] = number;
     return true;
 }
 
-static void fail_text(struct classify *self, uint32_t index, const struct finder_why *why)
+static void fail_text(struct classify *self, const struct work *work, const struct finder_why *why)
 {
     uint64_t suppressed;
-    leat_batch_fail(self->batch, index, "classify", why->code, "%s", why->message);
+    uint32_t index = (uint32_t)(work->item - work->batch->items);
+    leat_batch_fail(work->batch, index, "classify", why->code, "%s", why->message);
     self->now.failed++;
     if (leat_log_allow(&self->failed_site, &suppressed))
         leat_log(LEAT_WARN, "classify", "text_failed", LEAT_S("code", why->code),
@@ -301,39 +307,45 @@ static void take_result(void *self_, size_t text, const struct text_result *resu
                         const struct finder_why *why)
 {
     struct classify *self = self_;
-    uint32_t index = self->items[text];
-    struct work *work = &self->work[index];
+    struct work *work = &self->work[self->works[text]];
     if (!result) {
-        fail_text(self, index, why);
+        fail_text(self, work, why);
         return;
     }
-    struct leat_item *item = &self->batch->items[index];
     msgpack_sbuffer_clear(&self->buffer);
     text_result_pack(result, &self->buffer);
-    item->result = leat_batch_keep(self->batch, self->buffer.data, self->buffer.size);
-    leat_fill_add(&self->fill, work->key, item->result);
+    work->item->result = leat_batch_keep(work->batch, self->buffer.data, self->buffer.size);
+    leat_fill_add(&self->fill, work->key, work->item->result);
     if (self->recent)
-        recent_put(self->recent, work->key, item->result);
+        recent_put(self->recent, work->key, work->item->result);
     work->sentiment = result->sentiment_score;
     work->emotion = result->emotion_score;
     self->now.computed++;
     self->now.truncated += result->truncated;
 }
 
-/* Results and errors of equal texts, and the weights of all that have a result. */
-static void finish(struct classify *self, uint32_t index)
+/* Bytes of one batch for another, which may outlive it. */
+static struct leat_span shared(const struct work *to, const struct work *from,
+                               struct leat_span bytes)
 {
-    const struct work *work = &self->work[index], *computed = work;
-    struct leat_item *item = &self->batch->items[index];
+    return to->batch == from->batch || bytes.size == 0
+               ? bytes
+               : leat_batch_keep(to->batch, bytes.data, bytes.size);
+}
+
+/* Results and errors of equal texts, and the weights of all that have a result. */
+static void finish(struct classify *self, struct work *work)
+{
+    const struct work *computed = work;
+    struct leat_item *item = work->item;
     if (work->source == FROM_EQUAL) {
         computed = &self->work[work->equal];
-        item->result = self->batch->items[work->equal].result;
-        item->error = self->batch->items[work->equal].error;
+        item->result = shared(work, computed, computed->item->result);
+        item->error = shared(work, computed, computed->item->error);
         self->now.failed += item->error.size > 0;
     }
-    if (item->error.size > 0)
-        return;
-    set_weights(self, self->batch, item, &work->record, computed->sentiment, computed->emotion);
+    if (item->error.size == 0)
+        set_weights(self, work->batch, item, &work->record, computed->sentiment, computed->emotion);
 }
 
 /* Its copies, which were sent while it waited, must not wait as long again. */
@@ -353,50 +365,85 @@ static void remember_given_up(struct classify *self, const struct leat_batch_hea
     slot->seq = head->seq;
 }
 
-/* Everything in the batch that has no error and no result yet. */
-static bool work_through(struct classify *self, struct leat_error *err)
+/* Lists the items of all batches and looks at those without an error; *patient: there are some that
+ * were not waited for in vain before. */
+static bool begin(struct classify *self, struct leat_batch *const *batches, size_t n, bool *patient)
 {
-    struct leat_batch *batch = self->batch;
-    if (!make_room(self, batch->head.count))
-        return leat_fail(err, "out of memory");
-    for (uint32_t i = 0; i < batch->head.count; i++) {
-        struct leat_error wrong;
-        self->work[i].source = FROM_NOWHERE;
-        if (batch->items[i].error.size > 0 || look_at(self, i, &wrong))
-            continue;
-        leat_batch_fail(batch, i, "classify", "record_malformed", "%s", wrong.text);
-        self->now.failed++;
-    }
-    bool copy = was_given_up(self, &batch->head);
-    if (!finder_run(self->finder, self->texts, self->n_texts, !copy, take_result, self, err))
+    uint32_t count = 0, number = 0;
+    for (size_t b = 0; b < n; b++)
+        count += batches[b]->head.count;
+    if (!make_room(self, count))
         return false;
-    if (!copy && finder_gave_up(self->finder))
-        remember_given_up(self, &batch->head);
-    for (uint32_t i = 0; i < batch->head.count; i++)
-        if (self->work[i].source != FROM_NOWHERE)
-            finish(self, i);
+    *patient = false;
+    for (size_t b = 0; b < n; b++) {
+        *patient = *patient || !was_given_up(self, &batches[b]->head);
+        for (uint32_t i = 0; i < batches[b]->head.count; i++, number++) {
+            struct leat_item *item = &batches[b]->items[i];
+            struct leat_error wrong;
+            self->work[number] =
+                (struct work){.batch = batches[b], .item = item, .source = FROM_NOWHERE};
+            if (item->error.size > 0 || look_at(self, number, &wrong))
+                continue;
+            leat_batch_fail(batches[b], i, "classify", "record_malformed", "%s", wrong.text);
+            self->now.failed++;
+        }
+    }
+    self->n_work = count;
     return true;
 }
 
-static enum leat_verdict classify_batch(void *self_, struct leat_batch *batch)
+/* Everything in the batches that has no error and no result yet. */
+static bool work_through(struct classify *self, struct leat_batch *const *batches, size_t n,
+                         struct leat_error *err)
+{
+    bool patient;
+    if (!begin(self, batches, n, &patient))
+        return leat_fail(err, "out of memory");
+    if (!finder_run(self->finder, self->texts, self->n_texts, patient, take_result, self, err))
+        return false;
+    if (patient && finder_gave_up(self->finder))
+        for (size_t b = 0; b < n; b++)
+            remember_given_up(self, &batches[b]->head);
+    for (size_t i = 0; i < self->n_work; i++)
+        if (self->work[i].source != FROM_NOWHERE)
+            finish(self, &self->work[i]);
+    return true;
+}
+
+static void classify_batches(void *self_, struct leat_batch *const *batches, size_t n,
+                             enum leat_verdict *verdicts)
 {
     struct classify *self = self_;
     struct leat_error err;
-    int64_t begin = leat_monotonic_us();
-    int64_t waited = begin - self->idle_since;
-    self->batch = batch;
+    int64_t since = leat_monotonic_us();
+    int64_t waited = since - self->idle_since;
     self->now = (struct classify_tally){0};
-    bool good = work_through(self, &err);
-    self->batch = NULL;
+    bool good = work_through(self, batches, n, &err);
     self->idle_since = leat_monotonic_us();
     classify_meters_batch(&self->meters, &self->now, self->finder, waited,
-                          self->idle_since - begin);
+                          self->idle_since - since);
     if (self->fill.count > 0)
         announce(self);
     if (!good)
         leat_log(LEAT_ERR, "classify", "batch_dropped", LEAT_S("reason", err.text),
-                 LEAT_I("records", batch->head.count));
-    return good ? LEAT_FORWARD : LEAT_DROP;
+                 LEAT_I("batches", n), LEAT_I("records", batches[0]->head.count));
+    for (size_t b = 0; b < n; b++)
+        verdicts[b] = good ? LEAT_FORWARD : LEAT_DROP;
+}
+
+static enum leat_verdict classify_batch(void *self_, struct leat_batch *batch)
+{
+    enum leat_verdict verdict;
+    classify_batches(self_, &batch, 1, &verdict);
+    return verdict;
+}
+
+/* A model that is slow is less so for many texts at once; others need not wait for each other. */
+static bool classify_gathers(void *self_, size_t n, size_t bytes)
+{
+    const struct classify *self = self_;
+    (void)n;
+    return bytes < GATHERED_BYTES && finder_is_slow(self->finder);
 }
 
 /* Tells the caches the fingerprint every few seconds, so that one that started later learns it
@@ -420,6 +467,8 @@ static const struct leat_stage classify_stage = {
     .side_out = "cache.results_address",
     .open = classify_open,
     .batch = classify_batch,
+    .gathers = classify_gathers,
+    .batches = classify_batches,
     .tick = classify_tick,
     .close = classify_close,
 };
