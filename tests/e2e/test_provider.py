@@ -12,8 +12,10 @@ import threading
 import time
 
 import pytest
+import zmq
 
 import harness
+from test_fairness import Client
 
 WIDTH = 8
 KEY = "sk-nobody-may-see-this"
@@ -165,6 +167,20 @@ def test_every_text_gets_its_own_vector_in_few_requests(provided, folder, encodi
     assert program.metric("leat_classify_embedding_texts_total", outcome="embedded") == 40
     assert program.metric("leat_classify_embedding_tokens_total") == 9
     assert program.metric("leat_classify_embedding_seconds_total", doing="requesting") > 0
+
+
+def test_the_texts_of_many_small_sends_share_requests(provided, folder):
+    embedded, provider = provided(lambda n, request: time.sleep(0.3))
+    texts = [f"{text} of {i}" for i, text in enumerate(TEXTS)] + TEXTS[:1] * 10
+    context = zmq.Context()
+    client = Client(context, embedded.endpoint, "small")
+    for i, text in enumerate(texts):
+        client.send([{"id": f"t{i}", "text": text}])
+    harness.until("all are stored", lambda: embedded.query("SELECT count(*) FROM texts") == [(len(texts),)])
+    context.destroy(0)
+    check_stored(embedded, texts)
+    assert sorted(provider.asked()) == sorted(set(texts))
+    assert len(provider.requests) <= 15
 
 
 def test_requests_are_bounded_in_bytes_and_long_texts_are_cut_between_characters(provided, folder):
