@@ -165,6 +165,7 @@ static bool classify_open(void **self_, struct leat_stage_context *ctx, struct l
     }
     leat_log(LEAT_INFO, "classify", "model_opened",
              LEAT_S("model", finder_model_name(self->finder)),
+             LEAT_S("by", finder_kernel(self->finder)),
              LEAT_I("labels", finder_labels(self->finder)),
              LEAT_I("topics", finder_topics(self->finder)));
     announce(self);

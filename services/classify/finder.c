@@ -498,6 +498,11 @@ const char *finder_model_name(const struct finder *self)
     return self->name;
 }
 
+const char *finder_kernel(const struct finder *self)
+{
+    return model_kernel(self->emotion);
+}
+
 size_t finder_labels(const struct finder *self)
 {
     return model_card(self->emotion)->label_count;

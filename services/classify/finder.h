@@ -46,6 +46,9 @@ bool finder_is_slow(const struct finder *self);
 /* "name version", of both models when there are two. */
 const char *finder_model_name(const struct finder *self);
 
+/* What that is computed by (model.h). */
+const char *finder_kernel(const struct finder *self);
+
 size_t finder_labels(const struct finder *self);
 size_t finder_topics(const struct finder *self);
 

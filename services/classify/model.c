@@ -219,6 +219,11 @@ void model_hash(const struct model *self, uint8_t out[16])
     XXH128_canonicalFromHash((XXH128_canonical_t *)out, XXH3_128bits(&all, sizeof all));
 }
 
+const char *model_kernel(const struct model *self)
+{
+    return self->encoder ? encoder_kernel(self->encoder) : "linear";
+}
+
 struct model_stats model_stats(const struct model *self)
 {
     if (!self->encoder)

@@ -65,6 +65,9 @@ size_t model_width(const struct model *self);
 /* 128 bits of everything that its results depend on. */
 void model_hash(const struct model *self, uint8_t out[16]);
 
+/* What it is computed by, for people: "linear", or what an encoder multiplies by (checkpoint.h). */
+const char *model_kernel(const struct model *self);
+
 struct model_stats model_stats(const struct model *self);
 
 #endif

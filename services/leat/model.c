@@ -247,7 +247,7 @@ static void show_outcome(const struct model *model, struct outcome *outcome)
     if (stats.tokens > 0)
         printf(", %.0f tokens/s, %.1f %% padding", (double)stats.tokens / outcome->seconds,
                100.0 * (1 - (double)stats.tokens / (double)stats.rows));
-    putchar('\n');
+    printf(", by %s\n", model_kernel(model));
 }
 
 static bool check(const char *texts_path, const struct model_options *how, struct leat_error *err)

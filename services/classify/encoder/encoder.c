@@ -202,6 +202,11 @@ bool encoder_run(struct encoder *self, struct encoder_text *texts, size_t n, str
     return true;
 }
 
+const char *encoder_kernel(const struct encoder *self)
+{
+    return checkpoint_kernel(self->checkpoint);
+}
+
 const struct batcher_stats *encoder_stats(const struct encoder *self)
 {
     return batcher_stats(self->batcher);

@@ -36,6 +36,9 @@ const struct encoder_config *encoder_config(const struct encoder *self);
 bool encoder_run(struct encoder *self, struct encoder_text *texts, size_t n,
                  struct leat_error *err);
 
+/* What multiplies most of it (checkpoint.h). */
+const char *encoder_kernel(const struct encoder *self);
+
 const struct batcher_stats *encoder_stats(const struct encoder *self);
 
 /* XXH3-128 of all three files and the precision: equal ones give equal results (but for the last
