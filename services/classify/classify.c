@@ -163,11 +163,10 @@ static bool classify_open(void **self_, struct leat_stage_context *ctx, struct l
         classify_close(self_);
         return leat_fail(err, "out of memory");
     }
-    leat_log(LEAT_INFO, "classify", "model_opened",
-             LEAT_S("model", finder_model_name(self->finder)),
-             LEAT_S("by", finder_kernel(self->finder)),
-             LEAT_I("labels", finder_labels(self->finder)),
-             LEAT_I("topics", finder_topics(self->finder)));
+    leat_log(
+        LEAT_INFO, "classify", "model_opened", LEAT_S("model", finder_model_name(self->finder)),
+        LEAT_S("by", finder_kernel(self->finder)), LEAT_I("labels", finder_labels(self->finder)),
+        LEAT_I("topics", finder_topics(self->finder)));
     announce(self);
     self->idle_since = leat_monotonic_us();
     return true;
