@@ -48,10 +48,9 @@ struct provider {
 /* What an exchange came to. */
 enum outcome {
     DONE,
-    LATER,     /* nobody there, overloaded: it may do another time */
+    LATER,     /* nobody there, overloaded, the key is wrong: another time */
     SENSELESS, /* a good status, and not what was asked for */
     REFUSED,   /* perhaps because of the texts */
-    DENIED,    /* whatever the texts */
     STOPPED,
 };
 
@@ -196,11 +195,7 @@ static enum outcome judge_status(const struct provider *self, const struct endpo
         *said = '\0';
     leat_fail(err, "%s answered with HTTP %ld%s%s", endpoint_name(self->endpoint), status,
               *said ? ": " : "", said);
-    if (status == 400 || status == 413 || status == 422)
-        return REFUSED;
-    return status == 408 || status == 409 || status == 425 || status == 429 || status >= 500
-               ? LATER
-               : DENIED;
+    return status == 400 || status == 413 || status == 422 ? REFUSED : LATER;
 }
 
 static enum outcome take_answer(struct provider *self, size_t first, size_t n,
@@ -331,9 +326,6 @@ static bool ask(struct provider *self, size_t first, size_t n, struct leat_error
             return leat_fail(err, "told to stop while it waited for embeddings");
         case REFUSED:
             return ask_halves(self, first, n, err);
-        case DENIED:
-            fail_texts(self, first, n, "embedding_refused");
-            return true;
         case SENSELESS:
             if (++senseless == SENSELESS_MOST) {
                 fail_texts(self, first, n, "embedding_malformed");
