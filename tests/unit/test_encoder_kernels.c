@@ -147,7 +147,8 @@ static void check_int16(size_t inputs, size_t outputs, int sign)
     float *weights = make(inputs * outputs, sizeof(float)), *bias = make(outputs, sizeof(float));
     float *rows = make(ROWS * inputs, sizeof(float)), *out = make(ROWS * outputs, sizeof(float));
     int16_t *rounded = make(ROWS * even, sizeof *rounded);
-    struct kernels_scale scales[ROWS];
+    size_t chunks = int16_chunks(inputs);
+    float *scales = make(ROWS * chunks, sizeof *scales);
     for (size_t i = 0; i < inputs * outputs; i++)
         weights[i] = sign ? (float)sign : sinf((float)(i * i % 9973));
     for (size_t i = 0; i < ROWS * inputs; i++)
@@ -160,21 +161,24 @@ static void check_int16(size_t inputs, size_t outputs, int sign)
         struct leat_error err;
         struct int16_weights packed;
         assert_true(int16_pack(&packed, sets[s], inputs, outputs, weights, bias, &err));
-        for (size_t r = 0; r < ROWS; r++) {
-            float most = sets[s]->largest(rows + r * inputs, inputs);
-            scales[r] = (struct kernels_scale){.scale = most / INT16_ROW_MOST};
-            sets[s]->to_int16(rows + r * inputs, INT16_ROW_MOST / most, rounded + r * even, inputs);
-        }
+        for (size_t r = 0; r < ROWS; r++)
+            for (size_t from = 0; from < inputs; from += INT16_CHUNK) {
+                const float *row = rows + r * inputs + from;
+                size_t n = inputs - from < INT16_CHUNK ? inputs - from : INT16_CHUNK;
+                float most = sets[s]->largest(row, n);
+                scales[r * chunks + from / INT16_CHUNK] = most / INT16_ROW_MOST;
+                sets[s]->to_int16(row, INT16_ROW_MOST / most, rounded + r * even + from, n);
+            }
         sets[s]->multiply_int16(&packed, rounded, scales, ROWS, out);
         for (size_t r = 0; r < ROWS; r++)
             for (size_t o = 0; o < outputs; o++) {
                 double want = bias[o], bound = 0;
                 for (size_t i = 0; i < inputs; i++) {
                     double a = rows[r * inputs + i], w = weights[o * inputs + i];
+                    double step = scales[r * chunks + i / INT16_CHUNK];
                     want += a * w;
-                    bound += fabs(a * w) * 1e-6 +
-                             0.51 * (fabs(a) + (double)scales[r].scale) * (double)packed.scale[o] +
-                             0.51 * fabs(w) * (double)scales[r].scale;
+                    bound += fabs(a * w) * 1e-6 + 0.51 * fabs(w) * step +
+                             0.51 * (fabs(a) + step) * (double)packed.scale[o];
                 }
                 double difference = fabs((double)out[r * outputs + o] - want);
                 if (!(difference <= bound + 1e-5))
@@ -188,6 +192,7 @@ static void check_int16(size_t inputs, size_t outputs, int sign)
     free(rows);
     free(out);
     free(rounded);
+    free(scales);
 }
 
 static void products_of_16_bit_integers_are_off_by_their_rounding_at_most(void **state)

@@ -3,8 +3,9 @@
  * Why 16-bit integers: AVX-512 VNNI multiplies and adds 32 pairs of them in one instruction
  * (vpdpwssd), twice what a multiply-add of floats does, on processors from 2019 on; bfloat16's own
  * instruction is that fast only with AMX and on AMD. Sums are exact, and what is rounded at the
- * beginning is rounded less than in bfloat16: values of a row, and weights of an output, share a
- * scale, and have 15 bits and about 11 of their own (bfloat16: 8).
+ * beginning is rounded less than in bfloat16: the values of a chunk of a row share a scale, as do
+ * an output's weights, and have 15 bits and about 11 of their own (bfloat16: 8). A value that
+ * stands out costs the others of its chunk some bits, and no other chunk.
  *
  * Ensures: no sum overflows. A sum goes over at most INT16_CHUNK inputs before it is added to
  * floats. Row values are at most INT16_ROW_MOST = 2^14 - 1; an output's scale is such that the
@@ -37,6 +38,12 @@ struct int16_weights {
 };
 
 struct encoder_kernels;
+
+/* Of a row with so many inputs; the last one may be shorter. */
+static inline size_t int16_chunks(size_t inputs)
+{
+    return (inputs + INT16_CHUNK - 1) / INT16_CHUNK;
+}
 
 /* `weights` is outputs x inputs, row-major; `bias` has one for each output. */
 bool int16_pack(struct int16_weights *self, const struct encoder_kernels *kernels, size_t inputs,

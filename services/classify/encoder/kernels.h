@@ -55,9 +55,10 @@ struct encoder_kernels {
     void (*to_int16)(const float *row, float factor, int16_t *out, size_t n);
 
     /* out = scale * in * weights + bias (int16.h). `rows` is a multiple of 4; a row of `in` is as
-     * long as the weights have pairs, and a row of `out` as they have outputs; zeros are 0. */
+     * long as the weights have pairs, and a row of `out` as they have outputs. `scales` has one for
+     * each chunk of each row: value = scale * integer. */
     void (*multiply_int16)(const struct int16_weights *weights, const int16_t *in,
-                           const struct kernels_scale *scales, size_t rows, float *out);
+                           const float *scales, size_t rows, float *out);
 
     /* out = softmax(scale * query * keys) * values, for every row and head; `out` has rows of
      * heads * width floats. `scratch` has kernels_attend_floats floats. */

@@ -49,11 +49,12 @@ static float largest(const float *row, size_t n)
     return -low > high ? -low : high;
 }
 
-/* The sums of `rows` rows and SHORT_COLUMNS outputs over one chunk of pairs, as floats. `ahead` is
- * fetched into the cache on the way, a line for each pair; NULL: nothing. */
+/* The sums of `rows` rows and SHORT_COLUMNS outputs over one chunk of pairs, times the
+ * rows' scales, which are `chunks` apart. `ahead` is fetched into the cache on the way, a line for
+ * each pair; NULL: nothing. */
 INLINE void sum_chunk(const int16_t *in, size_t stride, const int16_t *panel, size_t pairs,
-                      const char *ahead, bool first, vector out[SHORT_ROWS][SHORT_VECTORS],
-                      int rows)
+                      const char *ahead, const float *scales, size_t chunks, bool first,
+                      vector out[SHORT_ROWS][SHORT_VECTORS], int rows)
 {
     size_t step = ahead ? SHORT_LINE : 0;
     ivector sum[SHORT_ROWS][SHORT_VECTORS] = {0};
@@ -75,31 +76,32 @@ INLINE void sum_chunk(const int16_t *in, size_t stride, const int16_t *panel, si
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int v = 0; v < SHORT_VECTORS; v++) {
-            vector part = __builtin_convertvector(sum[r][v], vector);
+            vector part = __builtin_convertvector(sum[r][v], vector) * scales[(size_t)r * chunks];
             out[r][v] = first ? part : out[r][v] + part;
         }
 }
 
 /* One tile of the result: `rows` rows, SHORT_COLUMNS outputs from `column` on. */
 INLINE void short_tile(const struct int16_weights *weights, size_t column, const int16_t *in,
-                       const struct kernels_scale *scales, const char *ahead, float *out, int rows)
+                       const float *scales, const char *ahead, float *out, int rows)
 {
     vector sums[SHORT_ROWS][SHORT_VECTORS];
     size_t stride = weights->pairs * 2, chunk = INT16_CHUNK / 2;
+    size_t chunks = int16_chunks(weights->inputs);
     const int16_t *panel =
         weights->panels +
         (column / INT16_PANEL * weights->pairs * INT16_PANEL + column % INT16_PANEL) * 2;
     for (size_t from = 0; from < weights->pairs; from += chunk) {
         size_t pairs = weights->pairs - from < chunk ? weights->pairs - from : chunk;
         sum_chunk(in + from * 2, stride, panel + from * INT16_PANEL * 2, pairs,
-                  ahead ? ahead + from * SHORT_LINE : NULL, from == 0, sums, rows);
+                  ahead ? ahead + from * SHORT_LINE : NULL, scales + from / chunk, chunks,
+                  from == 0, sums, rows);
     }
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < SHORT_VECTORS; v++) {
             size_t at = column + (size_t)(v * LANES);
             float *to = out + (size_t)r * weights->outputs + at;
-            vector value = sums[r][v] * (scales[r].scale * load(weights->scale + at)) +
-                           load(weights->bias + at);
+            vector value = sums[r][v] * load(weights->scale + at) + load(weights->bias + at);
             if (at + LANES <= weights->outputs)
                 store(to, value);
             else if (at < weights->outputs)
@@ -120,22 +122,24 @@ static const char *fetched_ahead(const struct int16_weights *weights, size_t col
 }
 
 static void multiply_int16(const struct int16_weights *weights, const int16_t *in,
-                           const struct kernels_scale *scales, size_t rows, float *out)
+                           const float *scales, size_t rows, float *out)
 {
+    size_t chunks = int16_chunks(weights->inputs);
     for (size_t column = 0; column < weights->outputs; column += SHORT_COLUMNS)
         for (size_t row = 0, tile = 0; row < rows; tile++) {
             const char *ahead = fetched_ahead(weights, column, tile);
             const int16_t *from = in + row * weights->pairs * 2;
+            const float *scale = scales + row * chunks;
             float *to = out + row * weights->outputs;
             size_t left = rows - row;
             if (SHORT_ROWS >= 12 && left > 8) {
-                short_tile(weights, column, from, scales + row, ahead, to, SHORT_ROWS);
+                short_tile(weights, column, from, scale, ahead, to, SHORT_ROWS);
                 row += SHORT_ROWS;
             } else if (SHORT_ROWS >= 8 && left > 4) {
-                short_tile(weights, column, from, scales + row, ahead, to, SHORT_ROWS / 3 * 2);
+                short_tile(weights, column, from, scale, ahead, to, SHORT_ROWS / 3 * 2);
                 row += SHORT_ROWS / 3 * 2;
             } else {
-                short_tile(weights, column, from, scales + row, ahead, to, SHORT_LEAST);
+                short_tile(weights, column, from, scale, ahead, to, SHORT_LEAST);
                 row += SHORT_LEAST;
             }
         }

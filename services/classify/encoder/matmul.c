@@ -27,9 +27,9 @@ struct room {
 struct matmul_thread {
     const struct matmul_engine *engine;
     dnnl_stream_t stream;
-    struct room scratch;                    /* oneDNN's */
-    struct room rounded;                    /* a block's rows, when they are not floats */
-    struct kernels_scale scales[ROWS_MOST]; /* of the rows, when they are integers */
+    struct room scratch; /* oneDNN's */
+    struct room rounded; /* a block's rows, when they are not floats */
+    struct room scales;  /* theirs: a kernels_scale for a row of bytes, floats for one of INT16 */
 };
 
 /* The kernel for one number of rows. */
@@ -105,6 +105,7 @@ void matmul_thread_close(struct matmul_thread **self)
     dnnl_stream_destroy((*self)->stream);
     free((*self)->scratch.data);
     free((*self)->rounded.data);
+    free((*self)->scales.data);
     free(*self);
     *self = NULL;
 }
@@ -368,29 +369,54 @@ size_t matmul_rows(size_t rows)
     return (rows + MATMUL_ROWS_LEAST - 1) / MATMUL_ROWS_LEAST * MATMUL_ROWS_LEAST;
 }
 
+static bool round_to_bytes(const struct matmul *self, struct matmul_thread *thread, size_t rows,
+                           const float *in, struct leat_error *err)
+{
+    size_t inputs = self->shape.inputs;
+    if (!make_room(&thread->scales, rows * sizeof(struct kernels_scale), err))
+        return false;
+    struct kernels_scale *scales = thread->scales.data;
+    uint8_t *out = thread->rounded.data;
+    for (size_t row = 0; row < rows; row++)
+        scales[row] =
+            self->engine->kernels->to_bytes(in + row * inputs, out + row * inputs, inputs);
+    return true;
+}
+
+static bool round_to_int16(const struct matmul *self, struct matmul_thread *thread, size_t rows,
+                           const float *in, struct leat_error *err)
+{
+    const struct encoder_kernels *kernels = self->engine->kernels;
+    size_t inputs = self->shape.inputs, chunks = int16_chunks(inputs);
+    if (!make_room(&thread->scales, rows * chunks * sizeof(float), err))
+        return false;
+    float *scale = thread->scales.data;
+    int16_t *out = thread->rounded.data;
+    for (size_t row = 0; row < rows; row++, in += inputs, out += inputs + inputs % 2)
+        for (size_t from = 0; from < inputs; from += INT16_CHUNK, scale++) {
+            size_t n = inputs - from < INT16_CHUNK ? inputs - from : INT16_CHUNK;
+            float most = kernels->largest(in + from, n);
+            *scale = most / INT16_ROW_MOST;
+            kernels->to_int16(in + from, most > 0 ? INT16_ROW_MOST / most : 0, out + from, n);
+        }
+    return true;
+}
+
 /* A block's rows as its products want them; NULL when memory is out. */
 static const void *round_rows(const struct matmul *self, struct matmul_thread *thread, size_t rows,
                               const float *in, struct leat_error *err)
 {
-    const struct encoder_kernels *kernels = self->engine->kernels;
-    size_t inputs = self->shape.inputs, even = inputs + inputs % 2;
-    if (self->shape.precision == ENCODER_F32)
+    size_t inputs = self->shape.inputs;
+    enum encoder_precision precision = self->shape.precision;
+    if (precision == ENCODER_F32)
         return in;
-    if (!make_room(&thread->rounded, rows * even * sizeof(uint16_t), err))
+    if (!make_room(&thread->rounded, rows * (inputs + inputs % 2) * sizeof(uint16_t), err) ||
+        (precision == ENCODER_INT8 && !round_to_bytes(self, thread, rows, in, err)) ||
+        (precision == ENCODER_INT16 && !round_to_int16(self, thread, rows, in, err)))
         return NULL;
-    void *out = thread->rounded.data;
-    if (self->shape.precision == ENCODER_BF16)
-        kernels->to_bf16(in, out, rows * inputs);
-    for (size_t row = 0; self->shape.precision == ENCODER_INT8 && row < rows; row++)
-        thread->scales[row] =
-            kernels->to_bytes(in + row * inputs, (uint8_t *)out + row * inputs, inputs);
-    for (size_t row = 0; self->shape.precision == ENCODER_INT16 && row < rows; row++) {
-        float most = kernels->largest(in + row * inputs, inputs);
-        thread->scales[row] = (struct kernels_scale){.scale = most / INT16_ROW_MOST};
-        kernels->to_int16(in + row * inputs, most > 0 ? INT16_ROW_MOST / most : 0,
-                          (int16_t *)out + row * even, inputs);
-    }
-    return out;
+    if (precision == ENCODER_BF16)
+        self->engine->kernels->to_bf16(in, thread->rounded.data, rows * inputs);
+    return thread->rounded.data;
 }
 
 static bool multiply(const struct matmul *self, const struct block *block,
@@ -434,11 +460,12 @@ static void finish_rows(const struct matmul *self, const struct matmul_thread *t
     };
     const struct encoder_kernels *kernels = self->engine->kernels;
     const struct matmul_shape *shape = &self->shape;
+    const struct kernels_scale *scales = thread->scales.data;
     struct kernels_outputs outputs = {weights->outputs, weights->outputs + weights->n,
                                       weights->outputs + 2 * weights->n};
     for (size_t row = 0; row < rows; row++, out += shape->outputs) {
         if (shape->precision == ENCODER_INT8)
-            kernels->from_bytes(out, thread->scales[row], outputs, shape->outputs);
+            kernels->from_bytes(out, scales[row], outputs, shape->outputs);
         if (shape->activation != MATMUL_LINEAR)
             kernels->activate(out, activations[shape->activation], shape->outputs);
     }
@@ -468,8 +495,8 @@ bool matmul_run(const struct matmul *self, struct matmul_thread *thread,
         if (!rounded)
             return false;
         if (precision == ENCODER_INT16)
-            self->engine->kernels->multiply_int16(&weights->int16, rounded, thread->scales, count,
-                                                  out);
+            self->engine->kernels->multiply_int16(&weights->int16, rounded, thread->scales.data,
+                                                  count, out);
         else if (!multiply(self, block, thread, weights, rounded, out, err))
             return false;
         if (precision == ENCODER_INT16 || precision == ENCODER_INT8)

@@ -22,8 +22,8 @@ enum { MATMUL_ROWS_LEAST = 16 };
 enum encoder_precision {
     ENCODER_F32,
     ENCODER_BF16,
-    ENCODER_INT16, /* by a scale for each row and each output */
-    ENCODER_INT8,  /* likewise; rows are unsigned, with a zero of their own */
+    ENCODER_INT16, /* by scales of each row and each output (int16.h) */
+    ENCODER_INT8,  /* by one of each row and each output; rows are unsigned, with a zero each */
     ENCODER_PRECISIONS,
 };
 
