@@ -28,6 +28,12 @@ static void on_reject(void *arg, const struct leat_reject *reject)
     rejects_add(&self->rejects, at.file, at.line, at.rows, reject->code, reject->reason);
 }
 
+/* Nothing, when no ingest let it in. */
+static struct leat_progress progress_of(const struct sending *self)
+{
+    return self->sender ? sender_progress(self->sender) : (struct leat_progress){0};
+}
+
 /* What became of the rows that the sender took. */
 struct counts {
     uint64_t accepted, committed, dead;
@@ -44,7 +50,7 @@ static uint64_t share_of(uint64_t rows, uint64_t part, uint64_t all)
 
 static struct counts count(const struct sending *self)
 {
-    struct leat_progress now = sender_progress(self->sender);
+    struct leat_progress now = progress_of(self);
     struct counts out = {now.accepted, now.committed, now.dead};
     if (self->taken == now.sent)
         return out;
@@ -197,7 +203,7 @@ static void say_outcome(const struct sending *self, const struct counts *now, do
 /* The blocks that rows of series travelled in. */
 static void add_blocks(const struct sending *self, json_t *out)
 {
-    struct leat_progress now = sender_progress(self->sender);
+    struct leat_progress now = progress_of(self);
     json_object_set_new(out, "passed", json_integer((json_int_t)self->passed));
     json_object_set_new(out, "blocks",
                         json_pack("{s:I, s:I, s:I, s:I, s:I}", "sent", (json_int_t)now.sent,
@@ -212,9 +218,9 @@ static void print_json(struct sending *self, const struct counts *now, double se
         "{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s?, s:o}", "sent", (json_int_t)self->rows,
         "accepted", (json_int_t)now->accepted, "rejected", (json_int_t)self->rejects.count,
         "committed", (json_int_t)now->committed, "dead", (json_int_t)now->dead, "resent",
-        (json_int_t)sender_progress(self->sender).resent, "seconds", seconds, "rate",
-        (double)self->rows / seconds, "error", self->trouble.text[0] ? self->trouble.text : NULL,
-        "rejects", rejects_json(&self->rejects));
+        (json_int_t)progress_of(self).resent, "seconds", seconds, "rate",
+        seconds > 0 ? (double)self->rows / seconds : 0.0, "error",
+        self->trouble.text[0] ? self->trouble.text : NULL, "rejects", rejects_json(&self->rejects));
     if (self->options->series)
         add_blocks(self, out);
     json_dumpf(out, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
@@ -298,10 +304,13 @@ int sending_run(const struct sending_options *options)
     progress_init(&self.progress, options->quiet);
     self.sender = sender_open(&how, &err);
     int status = LEAT_EXIT_FAILED;
-    if (self.sender)
+    if (self.sender) {
         status = send_all(&self);
-    else
-        render_complain("leat send", "%s", err.text);
+    } else {
+        sending_trouble(&self, &err);
+        if (options->json)
+            print_json(&self, &(struct counts){0}, progress_seconds(&self.progress));
+    }
     sender_close(&self.sender);
     rejects_end(&self.rejects, NULL);
     positions_end(&self.positions);

@@ -282,6 +282,14 @@ def stuck(folder):
         yield running
 
 
+def test_send_tells_scripts_that_nobody_let_it_in(folder):
+    path = ndjson(folder / "a.ndjson", {"id": "a", "text": "one"})
+    done = leat("send", "--to", f"tcp://127.0.0.1:{harness.free_port()}", "--timeout", 1, "--json", path)
+    result = json.loads(done.stdout)
+    assert done.returncode == 1 and (result["sent"], result["accepted"]) == (0, 0)
+    assert result["error"] and result["error"] in done.stderr
+
+
 def test_send_gives_up_when_nothing_is_stored(folder, stuck):
     path = ndjson(folder / "a.ndjson", {"id": "a", "text": "one"})
     done = leat("send", "--to", stuck.endpoint, "--timeout", 1, "--json", path)
