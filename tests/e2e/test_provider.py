@@ -278,7 +278,7 @@ def test_whatever_is_wrong_once_is_asked_again(provided, folder):
 def test_answers_that_never_make_sense_make_dead_letters_soon(provided, folder):
     embedded, provider = provided(lambda n, request: (200, {}, good(request, data=[])))
     told = send(embedded, TEXTS, folder)
-    assert told["dead"] == 40 and len(provider.requests) == 3
+    assert told["dead"] == 40 and len(provider.requests) == 4  # the last one: for a harmless text
     assert set(dead(embedded).values()) == {"embedding_malformed"}
     assert "expected 40 items" in message(embedded)
     assert embedded.query("SELECT count(*) FROM texts") == [(0,)]
@@ -307,6 +307,16 @@ def test_a_key_that_is_not_taken_is_no_fault_of_the_texts(provided, folder):
     assert harness.finish(sender)["committed"] == 40 and not dead(embedded)
 
 
+def test_not_even_the_beginning_of_the_key_is_in_logs_when_the_provider_repeats_it(provided, folder):
+    key = "sk-" + "".join(hashlib.sha256(bytes([i])).hexdigest() for i in range(3))
+    embedded, provider = provided(lambda n, request: (
+        401, {}, {"error": {"message": f"Incorrect API key provided: {key}. It is not known here."}}),
+        "embeddings.key_file=", "embeddings.give_up=1s", environment={"LEAT_EMBEDDINGS_KEY": key})
+    assert send(embedded, TEXTS, folder)["dead"] == 40
+    assert "HTTP 401" in message(embedded)
+    assert key[:12] not in message(embedded) and key[:12] not in embedded.program.log()
+
+
 def test_only_the_texts_that_the_provider_does_not_want_are_dead_letters(provided, folder):
     bad = {TEXTS[3], TEXTS[17], TEXTS[18]}
     embedded, provider = provided(lambda n, request: (
@@ -320,7 +330,58 @@ def test_only_the_texts_that_the_provider_does_not_want_are_dead_letters(provide
 def test_a_provider_that_refuses_everything_is_not_asked_for_every_text(provided, folder):
     embedded, provider = provided(lambda n, request: (400, {}, {"error": "no such model"}))
     assert send(embedded, [f"text {i}" for i in range(1000)], folder)["dead"] == 1000
-    assert len(provider.requests) < 150
+    assert len(provider.requests) < 20
+
+
+def test_a_text_that_is_refused_is_found_though_many_were_refused_before(provided, folder):
+    embedded, provider = provided(lambda n, request: (
+        400, {}, {"error": "not this one"}) if any("bad" in text for text in request["input"]) else None)
+    assert send(embedded, [f"bad {i}" for i in range(130)], folder)["dead"] == 130
+    path = folder / "more.ndjson"
+    path.write_text("".join(json.dumps({"id": f"m{i}", "text": "bad" if i == 5 else text}) + "\n"
+                            for i, text in enumerate(TEXTS)))
+    told = harness.send(embedded.endpoint, path, check=False)
+    assert told["committed"] == 39 and told["dead"] == 1
+
+
+def test_one_vector_that_makes_no_sense_costs_no_other_text_its_own(provided, folder):
+    def zeros(n, request):
+        data = items(request["input"])
+        for text, item in zip(request["input"], data):
+            if text in (TEXTS[5], TEXTS[30]):
+                item["embedding"] = [0.0] * WIDTH
+        return 200, {}, good(request, data=data)
+
+    embedded, provider = provided(zeros)
+    assert send(embedded, TEXTS, folder)["dead"] == 2
+    assert dead(embedded) == {"t5": "embedding_malformed", "t30": "embedding_malformed"}
+
+
+def test_a_text_that_breaks_the_provider_costs_no_other_text_its_vector(provided, folder):
+    """As llama.cpp does with a text that is too long for it."""
+    embedded, provider = provided(lambda n, request: (
+        500, {}, {"error": {"message": "input is too large"}}) if TEXTS[5] in request["input"] else None)
+    assert send(embedded, TEXTS, folder)["dead"] == 1
+    assert dead(embedded) == {"t5": "embedding_refused"} and "too large" in message(embedded)
+
+
+def test_a_provider_that_is_broken_for_a_while_costs_no_text(provided, folder):
+    begin = time.monotonic()
+    embedded, provider = provided(lambda n, request: (
+        500, {}, b"") if time.monotonic() < begin + 8 else None)
+    begin = time.monotonic()
+    assert send(embedded, TEXTS, folder)["committed"] == 40
+    check_stored(embedded, TEXTS)
+    assert 4 <= len(provider.requests) <= 20
+
+
+def test_a_first_answer_that_is_not_taken_does_not_say_how_wide_vectors_are(provided, folder):
+    def wide_once(n, request):
+        return (200, {}, good(request, data=[{"index": i, "embedding": [0.0] * 16} for i in range(
+            len(request["input"]))])) if n == 0 else None
+
+    embedded, provider = provided(wide_once)
+    assert send(embedded, TEXTS, folder)["committed"] == 40
 
 
 def test_a_provider_that_stays_away_makes_dead_letters_and_the_next_texts_go_through(provided, folder):

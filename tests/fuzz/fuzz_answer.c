@@ -38,6 +38,8 @@ void fuzz_answer(struct leat_span input)
             check_vectors(answer, n);
         answer_close(&answer);
     }
-    answer_complaint(json, input.size, said);
+    answer_complaint(json, input.size, "", said);
     FUZZ_CHECK(leat_wire_text_ok(fuzz_text(said)) && !strchr(said, '\n'));
+    answer_complaint(json, input.size, "a", said);
+    FUZZ_CHECK(!strchr(said, 'a'));
 }

@@ -193,7 +193,7 @@ bool answer_take(const struct answer *self, float *out, struct leat_error *err)
     return true;
 }
 
-void answer_complaint(const char *json, size_t size, char out[160])
+void answer_complaint(const char *json, size_t size, const char *secret, char out[160])
 {
     static const char *const names[] = {"error", "message", "detail"};
     json_t *root = size ? json_loadb(json, size, 0, NULL) : NULL;
@@ -203,6 +203,9 @@ void answer_complaint(const char *json, size_t size, char out[160])
     if (json_is_object(said))
         said = json_object_get(said, "message");
     const char *text = json_is_string(said) ? json_string_value(said) : "";
+    if (*secret &&
+        strstr(text, secret)) /* all of it: its beginning alone is not to be shown either */
+        text = "";
     size_t end = strlen(text) < 160 ? strlen(text) : 159;
     while (end > 0 && ((uint8_t)text[end] & 0xc0) == 0x80)
         end--; /* no half characters */

@@ -30,7 +30,8 @@ uint64_t answer_tokens(const struct answer *self);
 bool answer_take(const struct answer *self, float *out, struct leat_error *err);
 
 /* What an answer that is an error says of itself ({"error": {"message": "..."}} and the like): its
- * beginning, one line of UTF-8; "" when it says nothing. */
-void answer_complaint(const char *json, size_t size, char out[160]);
+ * beginning, one line of UTF-8; "" when it says nothing, or when `secret` (unless that is "")
+ * stands anywhere in it. */
+void answer_complaint(const char *json, size_t size, const char *secret, char out[160]);
 
 #endif

@@ -16,8 +16,7 @@ enum {
     PAUSE_MIN_MS = 500,
     PAUSE_MAX_MS = 30000,
     PAUSE_DOUBLINGS = 6,   /* that lead from the least to the most */
-    SENSELESS_MOST = 3,    /* answers that make no sense, to one request */
-    REFUSED_MOST = 64,     /* requests without a good answer, that are halved */
+    ODD_MOST = 3,          /* answers to a request that are its texts' fault, perhaps */
     REQUEST_MIN_MS = 1000, /* however little time is left */
     NUMBER_BYTES = 32,     /* of a number as JSON, at most, with what is between two */
     ITEM_BYTES = 256,      /* of what is around an embedding */
@@ -33,13 +32,12 @@ struct provider {
     uint64_t random;
     int64_t not_before_us; /* what a Retry-After said */
     struct leat_error why; /* of the last exchange that was no good one */
-    unsigned refused;      /* requests since the last good answer */
 
     /* Of a run. */
     struct provider_text *texts;
-    struct leat_span *inputs; /* the texts as far as they are read */
+    struct leat_span *inputs; /* the texts as far as they are read; behind them a harmless one */
     size_t n, room;
-    float *vectors; /* n x width */
+    float *vectors; /* (n + 1) x width */
     size_t vectors_room;
     int64_t give_up_us, deadline_us;
     bool away, gave_up;
@@ -51,6 +49,7 @@ enum outcome {
     LATER,     /* nobody there, overloaded, the key is wrong: another time */
     SENSELESS, /* a good status, and not what was asked for */
     REFUSED,   /* perhaps because of the texts */
+    BROKEN,    /* by the texts, or broken */
     STOPPED,
 };
 
@@ -158,14 +157,15 @@ static size_t fitting(const struct provider *self, size_t first)
 
 static bool make_room(struct provider *self, struct leat_error *err)
 {
-    if (self->n > self->room) {
-        struct leat_span *larger = realloc(self->inputs, self->n * sizeof *larger);
+    size_t n = self->n + 1;
+    if (n > self->room) {
+        struct leat_span *larger = realloc(self->inputs, n * sizeof *larger);
         if (!larger)
             return leat_fail(err, "out of memory");
         self->inputs = larger;
-        self->room = self->n;
+        self->room = n;
     }
-    size_t floats = self->n * self->width;
+    size_t floats = n * self->width;
     if (floats > self->vectors_room) {
         float *larger = realloc(self->vectors, floats * sizeof *larger);
         if (!larger)
@@ -190,12 +190,12 @@ static enum outcome judge_status(const struct provider *self, const struct endpo
 {
     char said[160];
     long status = answer->status;
-    answer_complaint(answer->body, answer->size, said);
-    if (*self->options.key && strstr(said, self->options.key))
-        *said = '\0';
+    answer_complaint(answer->body, answer->size, self->options.key, said);
     leat_fail(err, "%s answered with HTTP %ld%s%s", endpoint_name(self->endpoint), status,
               *said ? ": " : "", said);
-    return status == 400 || status == 413 || status == 422 ? REFUSED : LATER;
+    return status == 400 || status == 413 || status == 422 ? REFUSED
+           : status == 500                                 ? BROKEN
+                                                           : LATER;
 }
 
 static enum outcome take_answer(struct provider *self, size_t first, size_t n,
@@ -203,12 +203,14 @@ static enum outcome take_answer(struct provider *self, size_t first, size_t n,
 {
     struct answer *answer =
         answer_open(from->body, from->size, n, self->width, TEXT_EMBEDDING_MAX, err);
-    bool good = answer != NULL;
-    if (good && self->width == 0) {
+    bool good = answer != NULL, first_one = self->width == 0;
+    if (good && first_one) {
         self->width = answer_width(answer);
         good = make_room(self, err);
     }
     good = good && answer_take(answer, self->vectors + first * self->width, err);
+    if (!good && first_one)
+        self->width = 0; /* nothing of it is believed */
     if (good) {
         self->stats.texts += n;
         self->stats.tokens += answer_tokens(answer);
@@ -291,24 +293,51 @@ static bool wait_until(struct provider *self, int64_t until_us, struct leat_erro
     return going || leat_fail(err, "told to stop while it waited for embeddings");
 }
 
-static bool ask(struct provider *self, size_t first, size_t n, struct leat_error *err);
-
-/* The texts may be at fault: which of them? When nothing at all is taken any more they are not, and
- * looking for them would only cost requests. */
-static bool ask_halves(struct provider *self, size_t first, size_t n, struct leat_error *err)
+static const char *code_of(enum outcome outcome)
 {
-    if (n > 1 && ++self->refused <= REFUSED_MOST)
-        return ask(self, first, n / 2, err) && ask(self, first + n / 2, n - n / 2, err);
-    fail_texts(self, first, n, "embedding_refused");
+    return outcome == SENSELESS ? "embedding_malformed" : "embedding_refused";
+}
+
+/* Asks for a text that nobody can object to: DONE says that the fault is with the others. Their
+ * reason stays. */
+static enum outcome ask_harmless(struct provider *self, struct leat_error *err)
+{
+    struct leat_error why = self->why;
+    if (!wait_until(self, self->not_before_us, err))
+        return STOPPED;
+    enum outcome outcome = self->gave_up ? LATER : exchange(self, self->n, 1);
+    self->why = why;
+    return outcome;
+}
+
+static bool ask(struct provider *self, size_t first, size_t n, bool suspect,
+                struct leat_error *err);
+
+/* The texts may be at fault: are they, and which of them? *settled: each has a vector or a reason;
+ * otherwise it is the provider's fault, and they are to be asked for again. False: told to stop. */
+static bool find_fault(struct provider *self, size_t first, size_t n, enum outcome outcome,
+                       bool suspect, bool *settled, struct leat_error *err)
+{
+    enum outcome harmless = suspect && outcome != BROKEN ? DONE : ask_harmless(self, err);
+    *settled = harmless != LATER && harmless != BROKEN;
+    if (harmless == STOPPED)
+        return leat_fail(err, "told to stop while it waited for embeddings");
+    if (!*settled)
+        return true;
+    /* What takes nothing at all is not asked which texts it would take. */
+    if (n > 1 && harmless == DONE)
+        return ask(self, first, n / 2, true, err) && ask(self, first + n / 2, n - n / 2, true, err);
+    fail_texts(self, first, n, code_of(outcome));
     return true;
 }
 
-/* False: told to stop. Ends: every turn comes nearer to the deadline or to SENSELESS_MOST, every
- * step down has fewer texts. */
-static bool ask(struct provider *self, size_t first, size_t n, struct leat_error *err)
+/* `suspect`: one of the texts is at fault. False: told to stop. Ends: every turn comes nearer to
+ * the deadline or to ODD_MOST, every step down has fewer texts. */
+static bool ask(struct provider *self, size_t first, size_t n, bool suspect, struct leat_error *err)
 {
-    unsigned senseless = 0;
+    unsigned odd = 0;
     for (unsigned tries = 0;; tries++) {
+        bool settled = false;
         if (!wait_until(self, self->not_before_us, err))
             return false;
         if (self->gave_up) {
@@ -316,25 +345,20 @@ static bool ask(struct provider *self, size_t first, size_t n, struct leat_error
             return true;
         }
         self->stats.retries += tries > 0;
-        switch (exchange(self, first, n)) {
-        case DONE:
-            self->refused = 0;
+        enum outcome outcome = exchange(self, first, n);
+        if (outcome == DONE) {
             self->deadline_us = leat_monotonic_us() + self->give_up_us;
             tell_away(self, NULL);
             return true;
-        case STOPPED:
-            return leat_fail(err, "told to stop while it waited for embeddings");
-        case REFUSED:
-            return ask_halves(self, first, n, err);
-        case SENSELESS:
-            if (++senseless == SENSELESS_MOST) {
-                fail_texts(self, first, n, "embedding_malformed");
-                return true;
-            }
-            break;
-        case LATER:
-            break;
         }
+        if (outcome == STOPPED)
+            return leat_fail(err, "told to stop while it waited for embeddings");
+        odd = outcome == LATER ? 0 : odd + 1;
+        if (odd > 0 && (odd % ODD_MOST == 0 || outcome == REFUSED || (suspect && n > 1)) &&
+            !find_fault(self, first, n, outcome, suspect, &settled, err))
+            return false;
+        if (settled)
+            return true;
         if (!wait_until(self, leat_monotonic_us() + backoff(self, tries) * 1000, err))
             return false;
     }
@@ -355,10 +379,11 @@ bool provider_run(struct provider *self, struct provider_text *texts, size_t n, 
         texts[i].vector = NULL;
         texts[i].code[0] = '\0';
     }
+    self->inputs[n] = (struct leat_span){(const uint8_t *)"text", 4};
     bool good = true;
     for (size_t first = 0; good && first < n;) {
         size_t count = fitting(self, first);
-        good = ask(self, first, count, err);
+        good = ask(self, first, count, false, err);
         first += count;
     }
     tell_away(self, NULL);

@@ -5,11 +5,14 @@
  *  1. Every text has a vector or the reason why it has none, unless the process is told to stop.
  *  2. Nothing is asked again before the provider wishes it (Retry-After), or sooner than a pause
  *     that doubles, with jitter.
- *  3. A status that may be due to the texts (400, 413, 422): they are asked for in halves, until
- *     those that the provider does not want stand alone. A good status with something else than was
- *     asked for is tried again a few times. Everything else, a wrong key and a wrong path included,
- *     is no fault of the texts: it is tried again until there was no good answer for `give_up`.
- *  4. The key is in no log, reason, metric or fingerprint. */
+ *  3. A text that the provider does not want costs no other text its vector. When a request is
+ *     refused (400, 413, 422), or broken off (500) or answered by something else than was asked for
+ *     a few times, a harmless text is asked for: if the provider takes that one, the others are
+ *     asked for in halves, until those at fault stand alone. If that one is not wanted either, the
+ *     request's texts have no vector.
+ *  4. Everything else, a wrong key and a wrong path included, is no fault of the texts: it is tried
+ *     again until there was no good answer for `give_up`.
+ *  5. The key is in no log, reason, metric or fingerprint. */
 #ifndef LEAT_PROVIDER_PROVIDER_H
 #define LEAT_PROVIDER_PROVIDER_H
 
