@@ -144,7 +144,8 @@ static void write_answer(struct door *self, const struct answer *a, int64_t now)
  * M7 (tests/model). */
 static void undo_answer(struct answer *a, int64_t now, uint64_t retry_ms)
 {
-    if (a->type != ANSWER_ACK && a->type != ANSWER_GAP && a->type != ANSWER_WELCOME)
+    bool hello = a->type == ANSWER_WELCOME || (a->type == ANSWER_FENCED && a->seq == 0);
+    if (a->type != ANSWER_ACK && a->type != ANSWER_GAP && !hello)
         return;
     a->type = ANSWER_BUSY;
     a->number = retry_ms;

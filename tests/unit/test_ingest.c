@@ -399,6 +399,36 @@ static void a_name_is_not_taken_back(void **state)
     pit_client_close(&old);
 }
 
+/* Who came in between has not come: that was not written. */
+static void a_hello_that_could_not_be_written_takes_no_name(void **state)
+{
+    struct pit *pit = *state;
+    struct pit_client old, fresh;
+    struct rlimit limit;
+    pit_start(pit);
+    pit_client_open(&old, pit);
+    pit_client_say_hello_as(&old, "miller", 1);
+    old.session = pit_client_expect(&old, LEAT_WELCOME)->session;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){0, limit.rlim_max}), 0);
+    /* Both on one connection, so that they come in this order, and in one transaction. */
+    pit_client_open(&fresh, pit);
+    pit_client_say_hello_as(&fresh, "miller", 2);
+    fresh.session = old.session;
+    pit_client_say_hello_as(&fresh, "miller", 1);
+    pit_client_expect(&fresh, LEAT_BUSY);
+    pit_client_expect(&fresh, LEAT_BUSY);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    do {
+        pit_client_say_hello_as(&old, "miller", 1);
+        assert_true(pit_client_receive(&old, PIT_WAIT_MS));
+    } while (old.m.type == LEAT_BUSY);
+    assert_int_equal(old.m.type, LEAT_WELCOME);
+    pit_client_close(&old);
+    pit_client_close(&fresh);
+}
+
 static void two_clients_do_not_touch_each_other(void **state)
 {
     struct pit *pit = *state;
@@ -1109,6 +1139,7 @@ int main(int argc, char **argv)
         TEST(a_send_without_hello_is_asked_for_one),
         TEST(a_new_hello_fences_the_older_session),
         TEST(a_name_is_not_taken_back),
+        TEST(a_hello_that_could_not_be_written_takes_no_name),
         TEST(two_clients_do_not_touch_each_other),
         TEST(more_clients_than_there_is_room_for_say_hello_again),
         TEST(done_is_cumulative_and_told_on_request),
