@@ -102,8 +102,17 @@ static void child_blame(struct leat_child *self, struct job *job, bool timeout, 
         leat_metric_inc(timeout ? self->timed_out : self->crashed, 1);
 }
 
+/* Whether it may have been at more than one batch. */
+static bool child_had_several(struct leat_child *self)
+{
+    int sent = 0;
+    for (int i = 0; i < self->n; i++)
+        sent += child_job(self, i)->state == JOB_SENT;
+    return self->stage->gathers && sent > 1;
+}
+
 /* The child is gone, or has to go. What it was at is tried in smaller parts (Ensures 2), what else
- * it had is given again. */
+ * it had is given again (Ensures 4). */
 static void child_ended(struct leat_child *self, bool timeout)
 {
     char how[128], reason[256];
@@ -114,10 +123,11 @@ static void child_ended(struct leat_child *self, bool timeout)
     self->state = CHILD_DOWN;
     self->retry_us = 0;
     leat_metric_inc(self->restarts, 1);
-    if (front)
+    if (front && !child_had_several(self))
         child_blame(self, front, timeout, how);
     else
-        leat_log(LEAT_WARN, self->stage->name, "child_ended", LEAT_S("how", how));
+        leat_log(LEAT_WARN, self->stage->name, "child_ended",
+                 LEAT_S("how", front && timeout ? "took too long over its batches" : how));
     for (int i = 0; i < self->n; i++)
         if (child_job(self, i)->state == JOB_SENT)
             job_again(child_job(self, i));

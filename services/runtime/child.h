@@ -13,8 +13,9 @@
  *     alone may have come from outside.
  *  3. Records that carry an error already are not given to the child.
  *  4. Two batches are with the child, so it never waits for the parent's turn; of small ones as
- * many as CHILD_GATHERED and CHILD_GATHERED_BYTES allow, for stages that gather. What else was with
- *     a child that died is given again one by one, for any of it may have been the cause.
+ *     many as CHILD_GATHERED and CHILD_GATHERED_BYTES allow, for stages that gather. When a child
+ *     that may have been at several dies, none of them is to blame yet: all are given again one by
+ *     one, and 2 begins. What else was with a child that died over one is given again, too.
  *  5. A child never outlives its parent. */
 #ifndef LEAT_CHILD_H
 #define LEAT_CHILD_H

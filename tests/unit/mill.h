@@ -54,6 +54,8 @@ static void mill_grind(struct mill *self, struct leat_batch *batch, uint32_t i)
     if (strcmp(text, "wait") == 0) /* for longer than the tests' child.timeout */
         for (int ms = 0; ms < 1000 && leat_stage_waits(self->ctx); ms += 50)
             usleep(50000);
+    if (strcmp(text, "slow") == 0)
+        usleep(900000);
     if (strncmp(text, "once:", 5) == 0)
         mill_die_once(text + 5);
     if (strcmp(text, "bad") == 0) {

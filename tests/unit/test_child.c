@@ -244,6 +244,29 @@ static void what_kills_is_found_among_batches_that_were_worked_on_at_once(void *
     }
 }
 
+/* Its time is what it has alone: what it was worked on with says nothing of it. */
+static void who_was_worked_on_with_a_record_that_hangs_keeps_its_time(void **state)
+{
+    struct yard *self = *state;
+    enum leat_verdict verdict;
+    yard_set(self, "mill.gathers=64");
+    yard_set(self, "child.timeout=1500ms");
+    assert_true(yard_open(self, NULL));
+    const char *first[] = {"side", "wait"}, *slow = "slow", *hangs = "hang";
+    yard_give(self, 1, first, 2);
+    rig_await(yard_turn(self) && *self->sides);
+    yard_give(self, 2, &slow, 1);
+    yard_give(self, 3, &hangs, 1);
+    struct leat_batch *batch = yard_take(self, &verdict);
+    leat_batch_destroy(&batch);
+    batch = yard_take(self, &verdict);
+    assert_ground(batch, 0, "slow!@0");
+    leat_batch_destroy(&batch);
+    batch = yard_take(self, &verdict);
+    assert_non_null(strstr(rig_error(&batch->items[0]), "timeout"));
+    leat_batch_destroy(&batch);
+}
+
 static void a_stage_that_says_it_waits_is_not_taken_for_hanging(void **state)
 {
     struct yard *self = *state;
@@ -477,6 +500,7 @@ int main(int argc, char **argv)
         YARD(small_batches_that_waited_are_worked_on_at_once),
         YARD(batches_with_many_bytes_do_not_wait_with_the_child),
         YARD(what_kills_is_found_among_batches_that_were_worked_on_at_once),
+        YARD(who_was_worked_on_with_a_record_that_hangs_keeps_its_time),
         YARD(a_stage_that_says_it_waits_is_not_taken_for_hanging),
         YARD(a_stage_that_waits_ends_with_its_parent_s_wish),
         YARD(only_the_record_that_hangs_gets_an_error),
