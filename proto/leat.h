@@ -5,10 +5,11 @@
  * lost, nothing is taken twice. It talks on sockets only inside the calls below; it starts no
  * thread of its own, and a handle belongs to one thread.
  *
- *     struct leat_client *c = leat_connect (&(struct leat_options){.endpoints =
- * "tcp://127.0.0.1:5550"}, &err); leat_send (c, "text", id, id_size, record, record_size, &err);
- *     leat_flush (c, LEAT_UNTIL_COMMITTED, 60000, &err);
- *     leat_disconnect (&c);
+ *     struct leat_options to = {.endpoints = "tcp://127.0.0.1:5550"};
+ *     struct leat_client *c = leat_connect(&to, &err);
+ *     leat_send(c, "text", id, id_size, record, record_size, &err);
+ *     leat_flush(c, LEAT_UNTIL_COMMITTED, 60000, &err);
+ *     leat_disconnect(&c);
  */
 #ifndef LEAT_H
 #define LEAT_H

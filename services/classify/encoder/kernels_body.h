@@ -167,8 +167,8 @@ INLINE vector activated(vector x, enum encoder_activation activation)
     if (activation == ENCODER_GELU)
         return 0.5f * x * (1 + error_function(x * 0.70710678f));
     vector u = 0.79788456f * (x + 0.044715f * x * x * x);
-    return x * reciprocal(
-                   1 + exponential(-2 * u)); /* (1 + tanh u) / 2 is the logistic function of 2u */
+    /* (1 + tanh u) / 2 is the logistic function of 2u. */
+    return x * reciprocal(1 + exponential(-2 * u));
 }
 
 INLINE void activate_with(float *row, enum encoder_activation activation, size_t n)
