@@ -430,6 +430,35 @@ static void tensors_that_are_wrong_are_named(void **state)
     }
 }
 
+static void numbers_that_are_none_are_refused_with_their_tensor(void **state)
+{
+    (void)state;
+    static const char *const tensors[] = {
+        "bert.embeddings.word_embeddings.weight",
+        "bert.embeddings.token_type_embeddings.weight",
+        "bert.encoder.layer.1.attention.self.key.weight",
+        "bert.encoder.layer.0.output.LayerNorm.bias",
+        "classifier.weight",
+    };
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) {
+        struct broken broken;
+        char quoted[80], reason[120];
+        uint64_t header;
+        broken_open(&broken, DATA "bert");
+        memcpy(&header, broken.weights, sizeof header);
+        snprintf(quoted, sizeof quoted, "\"%s\"", tensors[i]);
+        const char *at = memmem(broken.weights, 8 + header, quoted, strlen(quoted));
+        assert_non_null(at);
+        const char *offsets = strstr(at, "\"data_offsets\":[");
+        assert_non_null(offsets);
+        uint8_t *data = broken.weights + 8 + header + strtoull(strchr(offsets, '[') + 1, NULL, 10);
+        memcpy(data, &(float){i % 2 ? INFINITY : NAN}, sizeof(float));
+        snprintf(reason, sizeof reason, "tensor %s: expected finite numbers", tensors[i]);
+        refused(&broken, reason);
+        broken_close(&broken);
+    }
+}
+
 static void a_hostile_header_is_refused(void **state)
 {
     (void)state;
@@ -571,6 +600,7 @@ int main(void)
         cmocka_unit_test(folders_that_are_given_hold_too),
         cmocka_unit_test(a_configuration_that_is_wrong_is_refused_with_the_place),
         cmocka_unit_test(tensors_that_are_wrong_are_named),
+        cmocka_unit_test(numbers_that_are_none_are_refused_with_their_tensor),
         cmocka_unit_test(a_hostile_header_is_refused),
         cmocka_unit_test(whatever_its_length_says_a_cut_file_is_refused),
         cmocka_unit_test(no_byte_of_a_header_can_crash_it),

@@ -1,5 +1,6 @@
 #include "services/classify/encoder/parameters.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,12 +106,23 @@ static const struct safetensors_tensor *take(struct loader *self, const char *na
     return tensor;
 }
 
+/* A damaged file would give results that are no numbers; or, rounded to integers, that look right.
+ */
+static bool are_finite(const struct loader *self, const char *name, const float *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return leat_fail(self->err, "tensor %s: expected finite numbers", name);
+    return true;
+}
+
 static bool copy(struct loader *self, const char *name, size_t rows, size_t columns, float *out)
 {
     const struct safetensors_tensor *tensor = take(self, name, rows, columns);
+    size_t n = rows * (columns ? columns : 1);
     if (tensor)
-        safetensors_row(tensor, 0, rows * (columns ? columns : 1), out);
-    return tensor != NULL;
+        safetensors_row(tensor, 0, n, out);
+    return tensor && are_finite(self, name, out, n);
 }
 
 /* The same, to be kept. */
@@ -155,6 +167,11 @@ static bool take_embeddings(struct loader *self)
     out->words = take(self, name, config->vocabulary, config->hidden);
     if (!out->words)
         return false;
+    for (size_t row = 0; row < config->vocabulary; row++) {
+        safetensors_row(out->words, row, config->hidden, self->weights);
+        if (!are_finite(self, name, self->weights, config->hidden))
+            return false;
+    }
     float *places = self->next;
     snprintf(name, sizeof name, "%s.weight", self->names->positions);
     if (!(out->places = keep(self, name, config->positions, config->hidden)))
@@ -165,6 +182,8 @@ static bool take_embeddings(struct loader *self)
         if (!types)
             return false;
         safetensors_row(types, 0, config->hidden, self->weights);
+        if (!are_finite(self, name, self->weights, config->hidden))
+            return false;
         for (size_t i = 0; i < config->positions * config->hidden; i++)
             places[i] += self->weights[i % config->hidden];
     }
