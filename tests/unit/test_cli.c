@@ -164,7 +164,7 @@ static void a_replay_carries_its_version_and_its_letter(void **state)
 static void expect_mask(bool secret, const char *value, const char *shown)
 {
     char text[200];
-    struct leat_setting row = {.name = "a.b", .type = LEAT_SET_STRING, .secret = secret};
+    struct leat_setting row = {.name = "a.url", .type = LEAT_SET_STRING, .secret = secret};
     assert_string_equal(mask_value(&row, value, text, sizeof text), shown);
 }
 
@@ -181,6 +181,26 @@ static void passwords_are_not_shown(void **state)
     expect_mask(true, "memory:", "memory:");
     expect_mask(true, "hunter2", "******");
     expect_mask(true, "", "");
+}
+
+static void a_key_is_not_shown_though_it_looks_like_an_address(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"c2VjcmV0==", "id:secret", "https://k", "password=x y"};
+    struct leat_setting row = {.name = "a.key", .type = LEAT_SET_STRING, .secret = true};
+    char text[40];
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        assert_string_equal(mask_value(&row, keys[i], text, sizeof text), "******");
+}
+
+static void a_key_in_a_url_is_not_shown(void **state)
+{
+    (void)state;
+    expect_mask(false, "https://host/v1?api-key=k", "https://host/v1?api-key=******");
+    expect_mask(false, "https://host/v1?v=2&Key=k&x=1#a", "https://host/v1?v=2&Key=******&x=1#a");
+    expect_mask(false, "https://u:pw@host/v1?token=k", "https://u:******@host/v1?token=******");
+    expect_mask(false, "https://host/v1?key&monkey=1", "https://host/v1?key&monkey=1");
+    expect_mask(false, "https://host/v1?key=", "https://host/v1?key=");
 }
 
 /* --- options --- */
@@ -342,6 +362,8 @@ int main(void)
         cmocka_unit_test(a_payload_is_shown_as_json_whatever_it_holds),
         cmocka_unit_test(a_replay_carries_its_version_and_its_letter),
         cmocka_unit_test(passwords_are_not_shown),
+        cmocka_unit_test(a_key_is_not_shown_though_it_looks_like_an_address),
+        cmocka_unit_test(a_key_in_a_url_is_not_shown),
         cmocka_unit_test(words_are_sorted_into_options_and_operands),
         cmocka_unit_test(wrong_options_are_told_apart),
         cmocka_unit_test(lines_have_their_width_in_any_script),
