@@ -5,6 +5,7 @@
 #include "services/classify/encoder/batcher.h"
 #include "services/classify/encoder/checkpoint.h"
 #include "services/classify/encoder/team.h"
+#include "tests/unit/arrays.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -32,13 +33,6 @@ struct expected {
     float *want_logits, *want_embeddings;
 };
 
-static void *make(size_t n, size_t size)
-{
-    void *out = calloc(n ? n : 1, size);
-    assert_non_null(out);
-    return out;
-}
-
 static void read_floats(const json_t *array, size_t n, float *out)
 {
     assert_int_equal(json_array_size(array), n);
@@ -59,12 +53,12 @@ static void expected_open(struct expected *self, const char *folder,
         .n = json_array_size(root), .labels = config->labels, .hidden = config->hidden};
     for (size_t i = 0; i < self->n; i++)
         tokens += json_array_size(json_object_get(json_array_get(root, i), "ids"));
-    self->texts = make(self->n, sizeof *self->texts);
-    self->ids = make(tokens, sizeof *self->ids);
-    self->logits = make(self->n * self->labels, sizeof(float));
-    self->want_logits = make(self->n * self->labels, sizeof(float));
-    self->embeddings = make(self->n * self->hidden, sizeof(float));
-    self->want_embeddings = make(self->n * self->hidden, sizeof(float));
+    self->texts = arrays_make(self->n, sizeof *self->texts);
+    self->ids = arrays_make(tokens, sizeof *self->ids);
+    self->logits = arrays_make(self->n * self->labels, sizeof(float));
+    self->want_logits = arrays_make(self->n * self->labels, sizeof(float));
+    self->embeddings = arrays_make(self->n * self->hidden, sizeof(float));
+    self->want_embeddings = arrays_make(self->n * self->hidden, sizeof(float));
     for (size_t i = 0; i < self->n; i++) {
         const json_t *text = json_array_get(root, i);
         const json_t *ids = json_object_get(text, "ids");
@@ -92,16 +86,6 @@ static void expected_close(struct expected *self)
     free(self->want_logits);
     free(self->embeddings);
     free(self->want_embeddings);
-}
-
-static double largest_difference(const float *a, const float *b, size_t n)
-{
-    double most = 0;
-    for (size_t i = 0; i < n; i++) {
-        double difference = fabs((double)a[i] - (double)b[i]);
-        most = difference <= most ? most : difference; /* also when it is NaN */
-    }
-    return most;
 }
 
 static size_t top(const float *logits, size_t n)
@@ -151,9 +135,9 @@ static void measure(const char *folder, enum encoder_precision precision, unsign
     expected_open(&expected, folder, &checkpoint_model(checkpoint)->config);
     run(checkpoint, threads, budget, &expected);
     *logits =
-        largest_difference(expected.logits, expected.want_logits, expected.n * expected.labels);
-    *embeddings = largest_difference(expected.embeddings, expected.want_embeddings,
-                                     expected.n * expected.hidden);
+        arrays_difference(expected.logits, expected.want_logits, expected.n * expected.labels);
+    *embeddings = arrays_difference(expected.embeddings, expected.want_embeddings,
+                                    expected.n * expected.hidden);
     *same = agreement(&expected);
     expected_close(&expected);
     checkpoint_close(&checkpoint);
@@ -215,10 +199,10 @@ static void make_texts(struct expected *self, size_t n, size_t labels)
     enum { LONGEST = 28, WORDS = 200 };
     uint32_t random = 1;
     *self = (struct expected){.n = n, .labels = labels};
-    self->texts = make(n, sizeof *self->texts);
-    self->ids = make(n * (LONGEST + 2), sizeof *self->ids);
-    self->logits = make(n * labels, sizeof(float));
-    self->want_logits = make(n * labels, sizeof(float));
+    self->texts = arrays_make(n, sizeof *self->texts);
+    self->ids = arrays_make(n * (LONGEST + 2), sizeof *self->ids);
+    self->logits = arrays_make(n * labels, sizeof(float));
+    self->want_logits = arrays_make(n * labels, sizeof(float));
     for (size_t i = 0; i < n; i++) {
         int32_t *ids = self->ids + i * (LONGEST + 2);
         size_t words = 1 + i % LONGEST;
@@ -301,7 +285,7 @@ static void *read_file(const char *folder, const char *name, size_t *size)
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *in = fopen(path, "rb");
     assert_non_null(in);
-    char *out = make(1 << 20, 1);
+    char *out = arrays_make(1 << 20, 1);
     *size = fread(out, 1, (1 << 20) - 1, in);
     fclose(in);
     return out;

@@ -1,6 +1,7 @@
 /* What encoders compute besides oneDNN's products, in every instruction set that this processor
  * has. */
 #include "services/classify/encoder/kernels.h"
+#include "tests/unit/arrays.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -8,23 +9,6 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-
-static void *make(size_t n, size_t size)
-{
-    void *out = calloc(n ? n : 1, size);
-    assert_non_null(out);
-    return out;
-}
-
-static double largest_difference(const float *a, const float *b, size_t n)
-{
-    double most = 0;
-    for (size_t i = 0; i < n; i++) {
-        double difference = fabs((double)a[i] - (double)b[i]);
-        most = difference <= most ? most : difference; /* also when it is NaN */
-    }
-    return most;
-}
 
 /* Every instruction set against the plain one, on rows of all lengths around a vector's. */
 static void all_instruction_sets_compute_the_same(void **state)
@@ -54,7 +38,7 @@ static void all_instruction_sets_compute_the_same(void **state)
                 set->from_bytes(row[k], scale, (struct kernels_outputs){gain, other, bias}, n);
                 set->add(row[k], other, n);
             }
-            assert_true(largest_difference(row[0], row[1], N) < 1e-4);
+            assert_true(arrays_difference(row[0], row[1], N) < 1e-4);
             for (size_t i = 0; i < n; i++)
                 assert_true(abs(halves[0][i] - halves[1][i]) <= 1 &&
                             abs(bytes[0][i] - bytes[1][i]) <= 1);
@@ -89,8 +73,9 @@ static void check_attention(const struct encoder_kernels *set, size_t length, si
 {
     enum { HEADS = 2 };
     size_t columns = HEADS * width, stride = 3 * columns;
-    float *qkv = make(length * stride, sizeof(float)), *out = make(length * columns, sizeof(float));
-    float *scratch = make(kernels_attend_floats(length, width), sizeof(float));
+    float *qkv = arrays_make(length * stride, sizeof(float)),
+          *out = arrays_make(length * columns, sizeof(float));
+    float *scratch = arrays_make(kernels_attend_floats(length, width), sizeof(float));
     double want[64];
     for (size_t i = 0; i < length * stride; i++)
         qkv[i] = 3 * sinf((float)(i * i % 9973)) - 2; /* scores far below 0, too */
@@ -144,11 +129,13 @@ static void check_int16(size_t inputs, size_t outputs, int sign)
 {
     enum { ROWS = 28 };
     size_t even = inputs + inputs % 2;
-    float *weights = make(inputs * outputs, sizeof(float)), *bias = make(outputs, sizeof(float));
-    float *rows = make(ROWS * inputs, sizeof(float)), *out = make(ROWS * outputs, sizeof(float));
-    int16_t *rounded = make(ROWS * even, sizeof *rounded);
+    float *weights = arrays_make(inputs * outputs, sizeof(float)),
+          *bias = arrays_make(outputs, sizeof(float));
+    float *rows = arrays_make(ROWS * inputs, sizeof(float)),
+          *out = arrays_make(ROWS * outputs, sizeof(float));
+    int16_t *rounded = arrays_make(ROWS * even, sizeof *rounded);
     size_t chunks = int16_chunks(inputs);
-    float *scales = make(ROWS * chunks, sizeof *scales);
+    float *scales = arrays_make(ROWS * chunks, sizeof *scales);
     for (size_t i = 0; i < inputs * outputs; i++)
         weights[i] = sign ? (float)sign : sinf((float)(i * i % 9973));
     for (size_t i = 0; i < ROWS * inputs; i++)
