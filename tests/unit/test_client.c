@@ -349,9 +349,10 @@ static void kept_answers_come_again_after_a_restart(void **state)
     f->fake->hold_back = 20;
     f->fake->restart_seq = 139; /* 18 answers wait, and are lost */
     send_and_check(f, 300 * 20);
-    assert_event(f, "disconnected reconnected");
+    assert_event(f, "disconnected");
+    assert_event(f, "reconnected");
     assert_true(f->fake->repeats > 0);
-    assert_int_equal(f->fake->hellos, 2);
+    assert_true(f->fake->hellos >= 2); /* more, when a busy machine is silent for long */
     struct leat_progress p;
     leat_progress(f->client, &p);
     assert_true(p.resent > 0);
