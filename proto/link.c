@@ -50,8 +50,8 @@ static void configure(void *socket, const char *address)
     set(socket, ZMQ_IMMEDIATE, 1);
     set(socket, ZMQ_LINGER, 0);
     set(socket, ZMQ_SNDHWM, HIGH_WATER);
-    /* Unbounded: ingest has no more answers for us than we have sends. With heartbeats, a connection
-     * that breaks while its reader is full would end the process (libzmq 4.3.4). */
+    /* Unbounded: ingest has no more answers for us than we have sends. With heartbeats, a
+     * connection that breaks while its reader is full would end the process (libzmq 4.3.4). */
     set(socket, ZMQ_RCVHWM, 0);
     set(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     set(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
