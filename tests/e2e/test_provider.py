@@ -8,6 +8,7 @@ import http.server
 import json
 import math
 import struct
+import subprocess
 import threading
 import time
 
@@ -438,6 +439,36 @@ def test_nobody_there_is_waited_for(provided, folder):
     with contextlib.closing(Provider(port=port)):
         assert harness.finish(sender)["committed"] == 20
         harness.until("it is ready", lambda: harness.http(address, "/readyz")[0] == 200)
+
+
+# A look-up that takes as long as one does whose servers are not there.
+SLOW_NAMES = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <string.h>
+#include <unistd.h>
+typedef int look_up(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+    if (!node || strcmp(node, "provider.test") != 0)
+        return ((look_up *)dlsym(RTLD_NEXT, "getaddrinfo"))(node, service, hints, out);
+    sleep(8);
+    return EAI_AGAIN;
+}
+"""
+
+
+@pytest.mark.skipif(harness.BUILD.name.endswith("san"), reason="sanitizers want to be loaded first")
+def test_servers_of_names_that_do_not_answer_are_no_fault_of_the_texts(provided, folder):
+    (folder / "names.c").write_text(SLOW_NAMES)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "names.so", folder / "names.c"], check=True)
+    embedded, _ = provided(lambda n, request: None, "embeddings.timeout=1s", "embeddings.give_up=4s",
+                           "child.timeout=3s", url="http://provider.test/v1/embeddings",
+                           environment={"LD_PRELOAD": f"{folder}/names.so"})
+    assert send(embedded, TEXTS, folder)["dead"] == 40
+    assert set(dead(embedded).values()) == {"embedding_unavailable"}
+    assert embedded.program.metric("leat_stage_child_ends_total", stage="classify") == 0
 
 
 @pytest.mark.parametrize("how", ["silent", "slow"])

@@ -120,7 +120,9 @@ static bool set_up(struct endpoint *self, const char *url, struct leat_error *er
                 curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, self->why) == CURLE_OK &&
                 curl_easy_setopt(easy, CURLOPT_USERAGENT, "leat/" LEAT_VERSION) == CURLE_OK &&
                 curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
-    /* What a libcurl may have been built without. */
+    /* What a libcurl may have been built without. Who looks a name up, in a thread of libcurl's, is
+     * not waited for: servers of names that do not answer would hold up more than the request. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     return good || leat_fail(err, "libcurl cannot do what is needed");
