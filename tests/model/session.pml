@@ -153,7 +153,7 @@ inline settle(good)
     :: waiting?type_, c_, number_, session_ ->
         if
         :: !good && (type_ == ACK || type_ == GAP) -> say(c_, BUSY, number_ + (type_ == GAP), 0)
-        :: !good && type_ == WELCOME -> say(c_, BUSY, 0, 0)
+        :: !good && (type_ == WELCOME || (type_ == FENCED && number_ == 1)) -> say(c_, BUSY, 0, 0)
         :: good && type_ == WELCOME ->
             /* Binds it: whoever spoke for the name is fenced. */
             other_ = 1 - c_;
@@ -164,7 +164,8 @@ inline settle(good)
             session_of[c_] = session_;
             fenced[c_] = false;
             say(c_, WELCOME, synced.held, session_)
-        :: (good && type_ != WELCOME) || type_ == FENCED -> say(c_, type_, number_, session_)
+        :: (good && type_ != WELCOME) || (type_ == FENCED && number_ == 0) ->
+            say(c_, type_, number_, session_)
         fi
     :: empty(waiting) -> break
     od;
@@ -220,10 +221,11 @@ end:
         fi;
         if
         :: type_ == HELLO ->
-            /* M9: of a client that was in before, when another one of the name has come since. */
+            /* M9: of a client that was in before, when another one of the name has come since. The
+             * number tells it from a send's: that one may only have come in this transaction. */
             if
             :: session_ != 0 && (is_open -> open.by : synced.by) != c_ + 1 ->
-                later(FENCED, c_, 0, session_)
+                later(FENCED, c_, 1, session_)
             :: else -> take_hello(c_)
             fi
         :: type_ == SEND -> take_send(c_, session_, seq_)
