@@ -7,6 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    CONTAINERS_MOST = 8, /* arrays and objects of a text's, */
+    KEYS_MOST = 32,      /* and values besides its numbers */
+    SPARE = 1024,        /* of either, for what is around them */
+};
+
 struct answer {
     json_t *root;
     const json_t **embeddings; /* by text */
@@ -112,6 +118,18 @@ static bool check(struct answer *self, size_t width, size_t widest, struct leat_
     return check_widths(self, width, widest, err);
 }
 
+/* What an answer takes in memory follows from its values, not from its bytes: "[],[]," forty times
+ * as many. Characters within strings count, too: there are few in what is asked for. */
+static bool has_few_values(const char *json, size_t size, size_t n, size_t width)
+{
+    size_t containers = 0, values = 0;
+    for (size_t i = 0; i < size; i++) {
+        containers += json[i] == '[' || json[i] == '{';
+        values += json[i] == ',';
+    }
+    return containers <= CONTAINERS_MOST * n + SPARE && values <= (width + KEYS_MOST) * n + SPARE;
+}
+
 struct answer *answer_open(const char *json, size_t size, size_t n, size_t width, size_t widest,
                            struct leat_error *err)
 {
@@ -122,8 +140,11 @@ struct answer *answer_open(const char *json, size_t size, size_t n, size_t width
         return NULL;
     }
     self->n = n;
-    self->root = json_loadb(size ? json : "", size, 0, &where);
-    if (!self->root)
+    bool few = has_few_values(json, size, n, width > 0 ? width : widest);
+    self->root = few ? json_loadb(size ? json : "", size, 0, &where) : NULL;
+    if (!few)
+        leat_fail(err, "more values than vectors of %zu texts have", n);
+    else if (!self->root)
         leat_fail(err, "no JSON: line %d, column %d: %.100s", where.line, where.column, where.text);
     else if (check(self, width, widest, err))
         return self;
