@@ -221,9 +221,14 @@ const char *link_trouble(const struct link *self)
         return "it talks with keys only, and none were given";
     if (self->failure == FAILED_KEYS_UNKNOWN)
         return "keys were given, but it talks without";
-    if (self->reached && self->keys)
+    if (self->failure == FAILED_SILENTLY && self->keys)
         return "something is there, but it ends the connection: it has another key than the "
-               "server's that was given, or is not ingest's port for acknowledged sends";
+               "server's that was given, talks without keys, or is not ingest's port for "
+               "acknowledged sends";
+    /* Its reason may be overtaken by its hanging up. */
+    if (self->failure == FAILED_SILENTLY)
+        return "something is there, but it ends the connection: it talks with keys only, and none "
+               "were given, or it is not ingest's port for acknowledged sends";
     if (self->reached)
         return "something is there, but it does not speak as ingest's port for acknowledged sends "
                "does";

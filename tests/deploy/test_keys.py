@@ -21,14 +21,14 @@ def keys_of(deployed):
 
 def send(port, *options):
     """One text from a client outside, whose folder of keys is mounted where `options` say: what it
-    tells in the end (nothing when it is not let in), what it complained of, and the seconds it took."""
+    tells in the end (None when it is not let in), what it complained of, and the seconds it took."""
     began = time.monotonic()
     done = run("docker", "run", "--rm", "-i", "--network", "host", "-u", f"{os.getuid()}", *options, IMAGE,
                "leat", "send", "--json", "--to", f"tcp://127.0.0.1:{port}", "-", check=False, timeout=60,
                input='{"id": "key%d", "text": "what a day"}\n' % time.monotonic_ns())
-    told = json.loads(done.stdout.splitlines()[-1]) if done.stdout else None
-    assert (done.returncode == 0) == (told is not None), (done.stdout, done.stderr)
-    return told, done.stderr, time.monotonic() - began
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode == 0) == (told["error"] is None), (done.stdout, done.stderr)
+    return None if told["error"] else told, done.stderr, time.monotonic() - began
 
 
 def with_keys(folder):

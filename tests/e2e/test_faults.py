@@ -271,7 +271,8 @@ def test_the_disk_of_the_journal_is_full_and_then_free_again(make_cluster, folde
         sender = harness.send_in_background(cluster.endpoint, path)
         harness.until("ingest is not ready", lambda: harness.http(
             ingest.http_address, "/readyz")[0] == 503)
-        assert counter(ingest, "leat_ingest_sends_busy_total") > 0
+        harness.until("sends are answered busy", lambda: counter(
+            ingest, "leat_ingest_sends_busy_total") > 0)
         assert harness.http(ingest.http_address, "/healthz")[0] == 200
         (disk / "ballast").unlink()
         persist.send_signal(signal.SIGCONT)
