@@ -6,10 +6,10 @@
 #include "services/flows/flow.h"
 #include "services/runtime/log.h"
 #include "services/tables.h"
+#include "services/runtime/jitter.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 enum { KINDS_MAX = 16 };
 
@@ -29,7 +29,7 @@ struct cache {
     struct leat_span *values; /* and what was found */
     uint32_t room;
     int64_t ttl_ms;
-    uint64_t random; /* state of the jitter's generator; never 0 */
+    struct leat_jitter jitter;
     struct leat_log_site malformed;
     struct leat_metric *hits, *misses, *unknown, *fills, *fill_errors;
 };
@@ -71,9 +71,7 @@ static bool cache_open(void **self_, struct leat_stage_context *ctx, struct leat
     self->fill_errors =
         counter(ctx, "leat_cache_fill_errors_total", "", "Frames of results that were no such.");
     self->ttl_ms = leat_settings_int(leat_stage_settings(ctx), "cache.ttl");
-    if (getrandom(&self->random, sizeof self->random, 0) != sizeof self->random ||
-        self->random == 0)
-        self->random = 1;
+    leat_jitter_init(&self->jitter);
     self->backend = backend_open(leat_stage_settings(ctx), leat_stage_metrics(ctx), err);
     if (!self->backend)
         cache_close(self_);
@@ -139,14 +137,10 @@ static enum leat_verdict cache_batch(void *self_, struct leat_batch *batch)
     return LEAT_FORWARD;
 }
 
-/* xorshift64: the jitter needs to be cheap and spread, nothing more. */
 static int64_t jittered(struct cache *self)
 {
-    self->random ^= self->random << 13;
-    self->random ^= self->random >> 7;
-    self->random ^= self->random << 17;
     int64_t tenth = self->ttl_ms / 10;
-    return self->ttl_ms - tenth + (int64_t)(self->random % (uint64_t)(2 * tenth + 1));
+    return leat_jitter(&self->jitter, self->ttl_ms - tenth, self->ttl_ms + tenth);
 }
 
 static void keep(void *self_, struct leat_span key, struct leat_span value)

@@ -12,6 +12,7 @@
 #include "services/persist/receipts.h"
 #include "services/runtime/clock.h"
 #include "services/tables.h"
+#include "services/runtime/jitter.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -49,7 +50,7 @@ struct persist {
     int64_t oldest_us;    /* monotonic: when the first batch of the load came */
     int64_t committed_us; /* monotonic: of the last commit */
     size_t committed_rows;
-    unsigned seed;
+    struct leat_jitter jitter;
 };
 
 static void read_limits(struct limits *limits, const struct leat_settings *settings)
@@ -84,7 +85,8 @@ static void back(struct persist *self)
 /* Instances that lost the same server come back at different times. */
 static int64_t jittered(struct persist *self, int64_t ms)
 {
-    return ms * 3 / 4 + rand_r(&self->seed) % (ms / 2 + 1);
+    int64_t least = ms * 3 / 4;
+    return leat_jitter(&self->jitter, least, least + ms / 2);
 }
 
 static void away(struct persist *self, const struct leat_error *why)
@@ -329,7 +331,7 @@ static bool open_persist(void **arg, struct leat_stage_context *ctx, struct leat
         return leat_fail(err, "out of memory");
     const struct leat_settings *settings = leat_stage_settings(ctx);
     self->ctx = ctx;
-    self->seed = (unsigned)leat_now_us();
+    leat_jitter_init(&self->jitter);
     self->retry_least_ms = leat_settings_int(settings, "persist.retry_least");
     self->retry_most_ms = leat_settings_int(settings, "persist.retry_most");
     self->pause_ms = self->retry_least_ms;

@@ -6,6 +6,7 @@
 #include "services/classify/provider/question.h"
 #include "services/flows/text/result.h"
 #include "services/runtime/clock.h"
+#include "services/runtime/jitter.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ struct provider {
     struct endpoint *endpoint;
     struct provider_stats stats;
     size_t width;
-    uint64_t random;
+    struct leat_jitter jitter;
     int64_t not_before_us; /* what a Retry-After said */
     struct leat_error why; /* of the last exchange that was no good one */
 
@@ -70,7 +71,7 @@ struct provider *provider_open(const struct leat_settings *settings,
     self->asked = (struct endpoint_watch){self, goes_on};
     if (watch)
         self->watch = *watch;
-    self->random = (uint64_t)leat_now_us() | 1;
+    leat_jitter_init(&self->jitter);
     if (provider_options_read(settings, &self->options, err)) {
         self->endpoint = endpoint_open(self->options.url, self->options.key, &self->asked, err);
         if (!self->endpoint)
@@ -128,8 +129,7 @@ static struct leat_span cut(struct leat_span text, size_t most, bool *truncated)
 {
     *truncated = text.size > most;
     if (*truncated)
-        for (text.size = most; text.size > 0 && (text.data[text.size] & 0xc0) == 0x80;)
-            text.size--;
+        text.size = leat_wire_text_prefix(text, most);
     return text;
 }
 
@@ -264,10 +264,7 @@ static int64_t backoff(struct provider *self, unsigned tries)
 {
     int64_t most = (int64_t)PAUSE_MIN_MS << (tries < PAUSE_DOUBLINGS ? tries : PAUSE_DOUBLINGS);
     most = most < PAUSE_MAX_MS ? most : PAUSE_MAX_MS;
-    self->random ^= self->random << 13;
-    self->random ^= self->random >> 7;
-    self->random ^= self->random << 17;
-    return most / 2 + (int64_t)(self->random % (uint64_t)(most / 2 + 1));
+    return leat_jitter(&self->jitter, most / 2, most);
 }
 
 static void tell_away(struct provider *self, const char *reason)
