@@ -60,7 +60,7 @@ static void take_hello(struct door *self, struct leat_span peer, struct session 
         return;
     }
     if (client.instance != m->instance) {
-        door_answer(self, it, ANSWER_FENCED, 0)->number = m->session;
+        door_answer(self, it, ANSWER_SUPERSEDED, 0)->number = m->session;
         return;
     }
     /* The session becomes the client's when it is on disk; until then the older one is. */

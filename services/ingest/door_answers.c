@@ -121,6 +121,7 @@ static void write_answer(struct door *self, const struct answer *a, int64_t now)
         leat_message_gap(&self->scratch, a->number);
         break;
     case ANSWER_FENCED:
+    case ANSWER_SUPERSEDED:
         leat_metric_inc(self->parts.meters->fenced, 1);
         leat_message_fenced(&self->scratch, a->number);
         break;
@@ -144,7 +145,7 @@ static void write_answer(struct door *self, const struct answer *a, int64_t now)
  * M7 (tests/model). */
 static void undo_answer(struct answer *a, int64_t now, uint64_t retry_ms)
 {
-    bool hello = a->type == ANSWER_WELCOME || (a->type == ANSWER_FENCED && a->seq == 0);
+    bool hello = a->type == ANSWER_WELCOME || a->type == ANSWER_SUPERSEDED;
     if (a->type != ANSWER_ACK && a->type != ANSWER_GAP && !hello)
         return;
     a->type = ANSWER_BUSY;

@@ -18,7 +18,8 @@ enum answer_type {
     ANSWER_ACK,
     ANSWER_BUSY,
     ANSWER_GAP,
-    ANSWER_FENCED,
+    ANSWER_FENCED,     /* a send of an older session */
+    ANSWER_SUPERSEDED, /* a hello of a client whose successor is here: `fenced` as well */
     ANSWER_HELLO,
     ANSWER_WELCOME,
     ANSWER_DONE,
@@ -30,7 +31,7 @@ struct answer {
     enum answer_type type;
     struct session *to;
     uint64_t seq;     /* of the send it answers; 0: it was none */
-    uint64_t number;  /* WELCOME: the client's; FENCED, GAP: what it says; BUSY: retry_ms */
+    uint64_t number;  /* WELCOME: the client's; FENCED, SUPERSEDED, GAP: its own; BUSY: ms */
     uint64_t session; /* WELCOME */
     size_t at, size;  /* ACK, ERROR: its bytes in `bytes` */
 };
