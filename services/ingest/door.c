@@ -381,11 +381,6 @@ void *door_socket(const struct door *self)
     return self->socket;
 }
 
-bool door_waiting(const struct door *self)
-{
-    return self->n_answers > 0;
-}
-
 void door_drain(struct door *self)
 {
     self->draining = true;

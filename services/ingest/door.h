@@ -42,9 +42,6 @@ void *door_socket(const struct door *self);
 /* Reads what waits, until nothing does or a transaction is full; true when more may wait. */
 bool door_read(struct door *self, int64_t now);
 
-/* True when answers wait for door_settle. */
-bool door_waiting(const struct door *self);
-
 /* The transaction ended, or there was none: sends all answers. */
 void door_settle(struct door *self, bool committed);
 

@@ -77,11 +77,6 @@ bool checkpoint_hash(const struct checkpoint *self, uint8_t out[16])
     return safetensors_hash(self->file, out);
 }
 
-size_t checkpoint_bytes(const struct checkpoint *self)
-{
-    return self->model.parameters.bytes;
-}
-
 static const char *const names[] = {
     [ENCODER_F32] = "f32",
     [ENCODER_BF16] = "bf16",

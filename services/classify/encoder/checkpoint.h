@@ -19,9 +19,6 @@ const struct forward_model *checkpoint_model(const struct checkpoint *self);
  * out. */
 bool checkpoint_hash(const struct checkpoint *self, uint8_t out[16]);
 
-/* Bytes of the packed weights. */
-size_t checkpoint_bytes(const struct checkpoint *self);
-
 /* "f32", "bf16", "int16", "int8". */
 const char *encoder_precision_name(enum encoder_precision precision);
 

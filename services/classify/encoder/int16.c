@@ -43,7 +43,6 @@ bool int16_pack(struct int16_weights *self, const struct encoder_kernels *kernel
 {
     size_t padded = (outputs + INT16_PANEL - 1) / INT16_PANEL * INT16_PANEL;
     *self = (struct int16_weights){.inputs = inputs, .outputs = outputs, .pairs = (inputs + 1) / 2};
-    self->bytes = padded * self->pairs * 2 * sizeof *self->panels;
     self->panels = huge_alloc(padded * self->pairs * 2, sizeof *self->panels);
     self->scale = huge_alloc(padded, sizeof *self->scale);
     self->bias = huge_alloc(padded, sizeof *self->bias);

@@ -34,7 +34,6 @@ struct int16_weights {
     int16_t *panels;
     float *scale; /* of each output: weight = scale * int; filled up like the panels */
     float *bias;  /* likewise */
-    size_t bytes; /* of the panels */
 };
 
 struct encoder_kernels;

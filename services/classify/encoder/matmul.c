@@ -48,11 +48,10 @@ struct matmul {
 
 struct matmul_weights {
     dnnl_memory_t packed, bias;
-    void *data; /* of packed */
-    size_t bytes;
+    void *data;     /* of packed */
     float *outputs; /* ENCODER_INT8: scales, sums and biases, one after the other */
     size_t n;
-    struct int16_weights int16; /* ENCODER_INT16: this, and nothing of the above but `bytes` */
+    struct int16_weights int16; /* ENCODER_INT16: this, and nothing of the above */
 };
 
 static bool check(dnnl_status_t status, const char *what, struct leat_error *err)
@@ -312,8 +311,7 @@ static bool pack_for_onednn(const struct matmul *self, struct matmul_weights *ou
     if (shape->precision == ENCODER_INT8 && !(bytes = malloc(shape->inputs * shape->outputs)))
         return leat_fail(err, "out of memory");
     out->n = shape->outputs;
-    out->bytes = dnnl_memory_desc_get_size(&self->packed);
-    out->data = huge_alloc(out->bytes, 1);
+    out->data = huge_alloc(dnnl_memory_desc_get_size(&self->packed), 1);
     bool good = (out->data || leat_fail(err, "out of memory")) &&
                 check(dnnl_memory_create(&out->packed, &self->packed, engine, out->data),
                       "keep weights", err) &&
@@ -339,8 +337,6 @@ struct matmul_weights *matmul_pack(const struct matmul *self, const float *weigh
                     ? int16_pack(&out->int16, self->engine->kernels, shape->inputs, shape->outputs,
                                  weights, bias, err)
                     : pack_for_onednn(self, out, weights, bias, err);
-    if (shape->precision == ENCODER_INT16)
-        out->bytes = out->int16.bytes;
     if (!good)
         matmul_weights_close(&out);
     return out;
@@ -357,11 +353,6 @@ void matmul_weights_close(struct matmul_weights **self)
     int16_close(&(*self)->int16);
     free(*self);
     *self = NULL;
-}
-
-size_t matmul_weights_bytes(const struct matmul_weights *weights)
-{
-    return weights->bytes;
 }
 
 size_t matmul_rows(size_t rows)

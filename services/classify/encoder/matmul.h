@@ -71,9 +71,6 @@ struct matmul_weights *matmul_pack(const struct matmul *self, const float *weigh
                                    const float *bias, struct leat_error *err);
 void matmul_weights_close(struct matmul_weights **self);
 
-/* Bytes of the packed weights. */
-size_t matmul_weights_bytes(const struct matmul_weights *weights);
-
 /* How many rows are computed for `rows`: the next multiple of MATMUL_ROWS_LEAST. */
 size_t matmul_rows(size_t rows);
 

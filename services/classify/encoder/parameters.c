@@ -195,8 +195,6 @@ static bool pack(struct loader *self, enum parameters_product product,
 {
     layer->products[product] =
         matmul_pack(self->out->shapes[product], self->weights, self->biases, self->err);
-    if (layer->products[product])
-        self->out->bytes += matmul_weights_bytes(layer->products[product]);
     return layer->products[product] != NULL;
 }
 
@@ -287,7 +285,6 @@ static bool take_head(struct loader *self)
                     self->biases) ||
         !(out->head = matmul_pack(out->head_shape, self->weights, self->biases, self->err)))
         return false;
-    out->bytes += matmul_weights_bytes(out->head);
     char name[NAME_BYTES];
     snprintf(name, sizeof name, "%s.weight", self->names->classifier);
     if (!(out->classifier = keep(self, name, config->labels, config->hidden)))

@@ -36,7 +36,6 @@ struct parameters {
     struct matmul *head_shape; /* hidden to hidden, always in floats */
     struct matmul_weights *head;
     const float *classifier, *classifier_bias; /* labels x hidden, labels */
-    size_t bytes;                              /* of the packed weights */
     float *floats;                             /* owns all that are pointed to above */
 };
 
