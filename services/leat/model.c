@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const struct manual_option model_options[] = {
@@ -31,8 +32,10 @@ static const struct manual_section model_sections[] = {
      "edit it. A card that is there is checked."},
     {"Check",
      "Puts labelled texts through the model (a folder, or the file of a linear one) and compares: "
-     "F1 of each label, their mean, what is taken for what most often, and how many texts a second "
-     "that is. A line of TEXTS.tsv is a text, a tab, and the numbers of its labels separated by "
+     "F1 of each label, their mean, what is taken for what most often, how many texts a second "
+     "that "
+     "is, and how much memory it took. A line of TEXTS.tsv is a text, a tab, and the numbers of "
+     "its labels separated by "
      "commas, in the order of the model's labels; what follows a second tab is ignored."},
     {"To use the model", "  leat run --set classify.model=DIR"},
     {"Exit status", "  0  all is well\n"
@@ -248,6 +251,9 @@ static void show_outcome(const struct model *model, struct outcome *outcome)
         printf(", %.0f tokens/s, %.1f %% padding", (double)stats.tokens / outcome->seconds,
                100.0 * (1 - (double)stats.tokens / (double)stats.rows));
     printf(", by %s\n", model_kernel(model));
+    struct rusage used;
+    if (getrusage(RUSAGE_SELF, &used) == 0)
+        printf("%ld MB of memory at most\n", (used.ru_maxrss + 1023) / 1024);
 }
 
 static bool check(const char *texts_path, const struct model_options *how, struct leat_error *err)

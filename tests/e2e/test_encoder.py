@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import re
 import shutil
 import struct
 
@@ -97,6 +98,7 @@ def test_a_model_is_inspected_edited_and_checked():
         texts.write_text("a good day\t3\nan awful day\t0,5\nwater\t4\textra\n")
         done = harness.leat("model", "check", str(model), str(texts))
         assert done.returncode == 0 and "macro-F1" in done.stdout and "of 3 texts" in done.stdout, done
+        assert re.search(r"^[1-9][0-9]* MB of memory at most$", done.stdout, re.MULTILINE), done
         card["labels"][0]["emotion"] = "rage"
         (model / "leat-card.json").write_text(json.dumps(card))
         done = harness.leat("model", "inspect", str(model))
