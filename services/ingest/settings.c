@@ -38,7 +38,7 @@ const struct leat_setting ingest_settings[] = {
      .max = 1e12,
      .reloadable = true,
      .help = "A client that has not been heard of for so long, and has nothing open, is "
-             "forgotten."},
+             "forgotten; after an hour already when ten times ingest.clients are known."},
     {.name = "ingest.send_bytes",
      .type = LEAT_SET_BYTES,
      .value = "1MB",

@@ -13,7 +13,7 @@ static const struct manual_option config_options[] = {
     {"--json", NULL,
      "Print a JSON array of objects: name, type, value, default, where, reloadable, secret, help, "
      "and choices, min, max where there are any."},
-    {"--markdown", NULL, "Print a Markdown table of all settings, as the documentation has it."},
+    {"--markdown", NULL, "Print a Markdown table of all settings."},
     OPTIONS_SETTINGS,
     {NULL, NULL, NULL},
 };
@@ -21,7 +21,8 @@ static const struct manual_option config_options[] = {
 static const struct manual_section config_sections[] = {
     {"Where values come from",
      "Weakest first: the default; the settings file (lines of 'name = value', # begins a comment); "
-     "the environment (classify.batch_bytes is LEAT_CLASSIFY_BATCH_BYTES); --set; what the program "
+     "the environment (classify.batch_tokens is LEAT_CLASSIFY_BATCH_TOKENS); --set; what the "
+     "program "
      "itself fixes, as 'leat run' does with the addresses of the services inside it. A name that "
      "does not exist is an error everywhere.\n"
      "\n"
@@ -125,6 +126,15 @@ static void print_markdown(struct config *self, const struct leat_setting *row)
     fprintf(out, " |\n");
 }
 
+static void print_help(const struct config *self, const struct leat_setting *row)
+{
+    char help[2048];
+    int size = snprintf(help, sizeof help, "%s", row->help);
+    if (row->choices)
+        snprintf(help + size, sizeof help - (size_t)size, " One of: %s.", row->choices);
+    render_wrap(&self->to, render_span(help), 4);
+}
+
 static void print_setting(struct config *self, const struct leat_setting *row, const char *value,
                           const char *where)
 {
@@ -143,7 +153,7 @@ static void print_setting(struct config *self, const struct leat_setting *row, c
     render_print(&self->to, RENDER_DIM, "  (%s%s)", where, row->reloadable ? ", SIGHUP" : "");
     fputs("\n    ", out);
     render_style(&self->to, RENDER_DIM);
-    render_wrap(&self->to, render_span(row->help), 4);
+    print_help(self, row);
     render_style(&self->to, RENDER_PLAIN);
 }
 

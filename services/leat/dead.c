@@ -10,7 +10,7 @@
 
 static const struct manual_option dead_options[] = {
     {"--code", "CODE", "Only dead letters with this code, e.g. crashed."},
-    {"--stage", "STAGE", "Only those of this stage: ingest, classify, persist."},
+    {"--stage", "STAGE", "Only those of this stage: ingest, classify, regress, persist."},
     {"--kind", "KIND", "Only those of this kind of record."},
     {"--id", "ID", "Only those of the record with this id."},
     {"--limit", "N", "list: show at most N, oldest first. 0: all. Default: 20."},

@@ -27,9 +27,9 @@ static const struct option options[] = {
 static void help_table(const struct leat_setting *table)
 {
     for (const struct leat_setting *row = table; row && row->name; row++) {
-        printf("  %s = %s%s\n", row->name, row->secret ? "******" : row->value,
-               row->reloadable ? "  (SIGHUP)" : "");
-        printf("      %s\n", row->help);
+        printf("  %s = %s%s\n", row->name, row->value, row->reloadable ? "  (SIGHUP)" : "");
+        printf("      %s%s%s\n", row->help, row->choices ? " One of: " : "",
+               row->choices ? row->choices : "");
     }
 }
 

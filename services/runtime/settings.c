@@ -169,7 +169,7 @@ bool leat_settings_assign(struct leat_settings *self, const char *assignment,
     return leat_settings_set(self, name, equals + 1, source, where, err);
 }
 
-/* classify.batch_bytes is LEAT_CLASSIFY_BATCH_BYTES. */
+/* classify.batch_tokens is LEAT_CLASSIFY_BATCH_TOKENS. */
 static void variable_of(const char *name, char *out, size_t size)
 {
     int n = snprintf(out, size, "LEAT_%s", name);

@@ -2,7 +2,7 @@
  * documentation derive.
  *
  * A name is `group.name`. Where a value comes from, weakest first: the default, the settings file,
- * the environment (LEAT_CLASSIFY_BATCH_BYTES is classify.batch_bytes), --set name=value, and what
+ * the environment (LEAT_CLASSIFY_BATCH_TOKENS is classify.batch_tokens), --set name=value, and what
  * the program itself fixes (`leat run` its endpoints). Unknown names are errors everywhere. */
 #ifndef LEAT_SETTINGS_H
 #define LEAT_SETTINGS_H
