@@ -4,7 +4,8 @@
  * with jansson and packed with msgpack-c; a program with data of its own packs that and needs no
  * JSON. Where ingest has keys, LEAT_SECURITY_KEYS names the folder of this client's.
  *
- *     cc -I. example.c libservices.a $(pkg-config --cflags --libs libzmq msgpack jansson) */
+ *     cc -I. proto/examples/example.c build/libservices.a \
+ *         $(pkg-config --cflags --libs libzmq msgpack jansson) */
 #include "proto/leat.h"
 
 #include <jansson.h>

@@ -6,7 +6,7 @@
  * one whole occurrence beats any number of partial ones. A keyword that several topics share serves
  * all of them.
  *
- * Keyword score k of a topic with a plain list of n keywords (text flow, section "Topics"):
+ * Keyword score k of a topic with a plain list of n keywords (services/README.md):
  *     m = whole_value x (keywords found whole) + partial_value x (keywords found in part)
  *     k = min(m / n, 1);  if m > 1:  k = min(k x (1 + ln(m + 1) / 8), 1)
  * With groups, these replace the list: an `or` group's score is (keywords found) / (its keywords),

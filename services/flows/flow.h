@@ -43,8 +43,8 @@ struct leat_flow {
     /* The record's natural key, for the rows of dead_letters; size 0 when it has none. */
     struct leat_span (*key)(const msgpack_object *record);
 
-    /* 128-bit key of what may be cached of a record, for `fingerprint` (text.md's "model, topics
-     * and settings that matter"); NULL for flows without a cache. false: this record has no key. */
+    /* 128-bit key of what may be cached of a record, for `fingerprint` (all but the record that
+     * its result depends on); NULL for flows without a cache. false: this record has no key. */
     bool (*cache_key)(const msgpack_object *record, const uint8_t fingerprint[16], uint8_t key[16]);
 
     /* Where the records end: tables in the order they are written; ended by NULL. Or, when their
