@@ -9,7 +9,7 @@
  * Without that file the series begins with the first point. Either way, what is found in it is what
  * would have been found had it been sent at once.
  *
- *     cc -I. proto/examples/series.c build/libservices.a \
+ *     cc -D_GNU_SOURCE -I. proto/examples/series.c build/libservices.a \
  *         $(pkg-config --cflags --libs libzmq msgpack) */
 #include "proto/leat.h"
 
