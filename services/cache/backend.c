@@ -33,7 +33,7 @@ void backend_put(struct backend *self, const struct backend_key *key, struct lea
     self->kind->put(self, key, value, ttl_ms);
 }
 
-void backend_flush(struct backend *self)
+bool backend_flush(struct backend *self)
 {
-    self->kind->flush(self);
+    return self->kind->flush(self);
 }

@@ -22,7 +22,7 @@ struct backend_kind {
                 struct leat_batch *arena, struct leat_span *values);
     void (*put)(struct backend *self, const struct backend_key *key, struct leat_span value,
                 int64_t ttl_ms);
-    void (*flush)(struct backend *self);
+    bool (*flush)(struct backend *self);
     void (*close)(struct backend *self);
 };
 
@@ -45,7 +45,9 @@ void backend_get(struct backend *self, const struct backend_key *keys, uint32_t 
 /* Keeps a value for about ttl_ms, when there is room; backend_flush follows the last of several. */
 void backend_put(struct backend *self, const struct backend_key *key, struct leat_span value,
                  int64_t ttl_ms);
-void backend_flush(struct backend *self);
+
+/* Hands on what can be handed on now. True: some is left, and wants another flush soon. */
+bool backend_flush(struct backend *self);
 
 /* The two kinds. */
 struct backend *memory_open(const struct leat_settings *settings, struct leat_metrics *metrics,

@@ -11,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KINDS_MAX = 16 };
+enum {
+    KINDS_MAX = 16,
+    FLUSH_MS = 10, /* until more is tried to be given to a backend that is busy */
+};
 
 /* What a kind's results depend on besides the record, as its stage last told. */
 struct known {
@@ -190,6 +193,14 @@ static void cache_side(void *self_, struct leat_span frame)
     msgpack_zone_destroy(&zone);
 }
 
+/* What the backend could not take at once. */
+static int cache_tick(void *self_, bool idle)
+{
+    (void)idle;
+    struct cache *self = self_;
+    return backend_flush(self->backend) ? FLUSH_MS : -1;
+}
+
 static const struct leat_stage cache_stage = {
     .name = "cache",
     .help = "looks results up that were found before, and keeps new ones",
@@ -198,6 +209,7 @@ static const struct leat_stage cache_stage = {
     .open = cache_open,
     .batch = cache_batch,
     .side = cache_side,
+    .tick = cache_tick,
     .close = cache_close,
 };
 

@@ -97,11 +97,12 @@ static void memory_put(struct backend *backend, const struct backend_key *key,
     leat_metric_inc(self->evicted, evicted);
 }
 
-static void memory_flush(struct backend *backend)
+static bool memory_flush(struct backend *backend)
 {
     struct memory *self = (struct memory *)backend;
     leat_metric_set(self->bytes_now, (int64_t)self->bytes);
     leat_metric_set(self->entries_now, (int64_t)HASH_COUNT(self->entries));
+    return false;
 }
 
 static void memory_close(struct backend *backend)

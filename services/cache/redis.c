@@ -5,9 +5,9 @@
  * passed over, and until it has come every lookup is a miss at once; when it has not come after
  * LATE_MS the connection is given up. 2. While Redis is away every lookup is a miss at once; a new
  * connection is tried after growing pauses, in a thread of its own. 3. Fills are written as far as
- * Redis takes them and never waited for; there are never more than FILLS_MAX under way, further
- * ones are dropped. 4. A value repeats its key and is refused when it does not match or is no whole
- * msgpack object. */
+ * Redis takes them and never waited for; there are never more than FILLS_MAX or FILLS_BYTES under
+ * way, further ones are dropped. 4. A value repeats its key and is refused when it does not match
+ * or is no whole msgpack object. */
 #include "services/cache/backend.h"
 #include "services/cache/connector.h"
 #include "services/runtime/clock.h"
@@ -15,18 +15,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <hiredis/sds.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    FILLS_MAX = 32768,    /* under way at once: some 20 MB */
-    LATE_MS = 1000,       /* after which a reply that is owed is no longer waited for */
-    CONNECT_MS = 2000,    /* one attempt to connect */
-    PAUSE_MIN_MS = 1000,  /* after the first failure */
-    PAUSE_MAX_MS = 30000, /* and at most */
-    PREFIX_SIZE = 5,      /* of every key in Redis: "leat:" */
+    FILLS_MAX = 32768,      /* under way at once, */
+    FILLS_BYTES = 16 << 20, /* and bytes of them that Redis has not taken yet */
+    LATE_MS = 1000,         /* after which a reply that is owed is no longer waited for */
+    CONNECT_MS = 2000,      /* one attempt to connect */
+    PAUSE_MIN_MS = 1000,    /* after the first failure */
+    PAUSE_MAX_MS = 30000,   /* and at most */
+    PREFIX_SIZE = 5,        /* of every key in Redis: "leat:" */
     KEY_SIZE = PREFIX_SIZE + LEAT_CACHE_KEY_SIZE,
 };
 
@@ -282,7 +284,8 @@ static void redis_put(struct backend *backend, const struct backend_key *key,
 {
     struct redis *self = (struct redis *)backend;
     struct link *link = &self->fills;
-    if (!connected(self, link) || link->owed >= FILLS_MAX) {
+    if (!connected(self, link) || link->owed >= FILLS_MAX ||
+        sdslen(link->connection->obuf) >= FILLS_BYTES) {
         leat_metric_inc(self->dropped, 1);
         return;
     }
@@ -300,17 +303,20 @@ static void redis_put(struct backend *backend, const struct backend_key *key,
         link->owed_since = leat_monotonic_us();
 }
 
-static void redis_flush(struct backend *backend)
+static bool redis_flush(struct backend *backend)
 {
     struct redis *self = (struct redis *)backend;
     struct link *link = &self->fills;
     bool all;
     if (!connected(self, link))
-        return;
-    if (!write_out(link, 0, &all) || !settle(self, link))
+        return false;
+    if (!write_out(link, 0, &all) || !settle(self, link)) {
         disconnect(self, link, reason(link));
-    else if (link->owed == 0)
+        return false;
+    }
+    if (link->owed == 0)
         link->pause_ms = PAUSE_MIN_MS;
+    return !all;
 }
 
 static void link_close(struct link *link)

@@ -17,6 +17,7 @@
 enum {
     GIVEN_UP = 64,
     GATHERED_BYTES = 64 * 1024, /* of batches: more at once is hardly faster */
+    FILL_BYTES = 1024 * 1024,   /* of results told to the caches at once: SIDE_HWM counts frames */
 };
 
 /* Which text has been met already, by its cache key. */
@@ -316,6 +317,8 @@ static void take_result(void *self_, size_t text, const struct text_result *resu
     text_result_pack(result, &self->buffer);
     work->item->result = leat_batch_keep(work->batch, self->buffer.data, self->buffer.size);
     leat_fill_add(&self->fill, work->key, work->item->result);
+    if (self->fill.entries.size >= FILL_BYTES)
+        announce(self);
     if (self->recent)
         recent_put(self->recent, work->key, work->item->result);
     work->sentiment = result->sentiment_score;

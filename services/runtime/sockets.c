@@ -11,7 +11,7 @@ enum {
      * holds back little; on inproc the limits of both ends add up. */
     DATA_HWM = 2,
 
-    /* Frames of a side output, some 100 KB each, that wait for an instance that is at work for a
+    /* Frames of a side output, 100 KB to 1 MB each, that wait for an instance that is at work for a
      * moment; what comes beyond is dropped. */
     SIDE_HWM = 32,
 

@@ -246,6 +246,34 @@ static void thousands_are_looked_up_at_once(void **state)
     }
 }
 
+/* Large results at a rate that Redis cannot take wait in bounded memory, the rest is not kept. */
+static void fills_under_way_are_bounded_in_bytes(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = 3000, SIZE = 16 << 10, BOUND = 16 << 20 };
+    static uint8_t value[SIZE] = {0xc5, (SIZE - 3) >> 8, (SIZE - 3) & 255};
+    struct leat_metric *dropped = leat_metrics_add(f->metrics, LEAT_COUNTER, LEAT_UNIT_COUNT,
+                                                   "leat_cache_dropped_total", "", "");
+    start_redis(f);
+    open_redis(f);
+    wait_up(f);
+    int64_t before = leat_metric_get(dropped);
+    for (int i = 0; i < N; i++)
+        backend_put(f->backend, &(struct backend_key){{(uint8_t)i, (uint8_t)(i >> 8), 5}},
+                    (struct leat_span){value, SIZE}, 60000);
+    int64_t kept = N - (leat_metric_get(dropped) - before);
+    assert_in_range(kept * SIZE, BOUND - BOUND / 50, BOUND); /* what is around them counts, too */
+    while (backend_flush(f->backend))
+        usleep(1000);
+    put(f, 77, "last", 60000); /* in order: when this one is there, all are */
+    assert_true(has(f, 77, "last"));
+    struct leat_span found;
+    backend_get(f->backend,
+                &(struct backend_key){{(uint8_t)(kept - 1), (uint8_t)((kept - 1) >> 8), 5}}, 1,
+                f->arena, &found);
+    assert_int_equal(found.size, SIZE);
+}
+
 static void a_value_that_is_not_of_its_key_is_a_miss(void **state)
 {
     struct fixture *f = *state;
@@ -356,6 +384,7 @@ int main(void)
         TEST(memory_stays_within_its_bytes_and_keeps_what_is_used),
         TEST(redis_keeps_values_for_their_time),
         TEST(thousands_are_looked_up_at_once),
+        TEST(fills_under_way_are_bounded_in_bytes),
         TEST(a_value_that_is_not_of_its_key_is_a_miss),
         TEST(redis_that_is_away_is_a_miss_at_once_and_found_again),
         TEST(redis_that_hangs_is_waited_for_once),
