@@ -30,7 +30,7 @@ struct finder {
     struct topics *topics;
     struct topics_scratch *scratch;
     double lower, upper; /* bounds of the sentiment labels */
-    char name[4 * CARD_NAME_BYTES + 4];
+    char name[TEXT_MODEL_MAX + 1];
     uint8_t fingerprint[16];
     struct model_text *texts;      /* AT_ONCE */
     struct model_text *sentiments; /* AT_ONCE, when that is another model's */

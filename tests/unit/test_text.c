@@ -381,6 +381,32 @@ static void a_distribution_that_does_not_sum_to_one_is_refused(void **state)
     assert_false(text_result_read(packed, &f->zone, &out, &err));
 }
 
+static bool is_read_by_name(struct fixture *f, const char *name)
+{
+    struct leat_error err;
+    struct text_result in = example(), out;
+    msgpack_sbuffer_clear(&f->packed);
+    in.model = span(name);
+    text_result_pack(&in, &f->packed);
+    struct leat_span packed = {(const uint8_t *)f->packed.data, f->packed.size};
+    return text_result_read(packed, &f->zone, &out, &err) && out.model.size == in.model.size;
+}
+
+/* Two models make a name of up to four times 63 bytes and what is between them. */
+static void a_result_bears_the_names_of_two_models(void **state)
+{
+    struct fixture *f = *state;
+    char name[TEXT_MODEL_MAX + 2];
+    memset(name, 'm', sizeof name);
+    name[4 * 63 + 5] = 0;
+    assert_true(is_read_by_name(f, name));
+    name[4 * 63 + 5] = 'm';
+    name[TEXT_MODEL_MAX + 1] = 0;
+    assert_false(is_read_by_name(f, name));
+    name[TEXT_MODEL_MAX] = 0;
+    assert_true(is_read_by_name(f, name));
+}
+
 /* Found by fuzzing: the store would have refused the row. */
 static void a_result_with_strings_that_are_no_text_is_refused(void **state)
 {
@@ -565,6 +591,7 @@ int main(void)
         TEST(an_embedding_travels_behind_what_was_there_before),
         TEST(embeddings_of_the_wrong_size_are_refused_and_later_values_are_not),
         TEST(a_distribution_that_does_not_sum_to_one_is_refused),
+        TEST(a_result_bears_the_names_of_two_models),
         TEST(a_result_with_strings_that_are_no_text_is_refused),
         TEST(weights_survive_packing),
         TEST(keys_differ_by_text_and_by_fingerprint),

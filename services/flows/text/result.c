@@ -62,9 +62,9 @@ void text_result_pack(const struct text_result *result, msgpack_sbuffer *to)
         leat_pack_bin(&pk, result->embedding);
 }
 
-static bool to_str(const msgpack_object *object, struct leat_span *out)
+static bool to_str(const msgpack_object *object, size_t max, struct leat_span *out)
 {
-    if (object->type != MSGPACK_OBJECT_STR || object->via.str.size > 2 * TEXT_LABEL_MAX)
+    if (object->type != MSGPACK_OBJECT_STR || object->via.str.size > max)
         return false;
     *out = (struct leat_span){(const uint8_t *)object->via.str.ptr, object->via.str.size};
     return leat_wire_text_ok(*out); /* or the store would refuse the row */
@@ -115,7 +115,7 @@ static bool read_emotions(const msgpack_object *object, struct text_result *out)
         return false;
     for (size_t i = 0; i < out->n_emotions; i++) {
         const msgpack_object *pair = &object->via.array.ptr[2 * i];
-        if (!to_str(&pair[0], &out->emotions[i].label) ||
+        if (!to_str(&pair[0], TEXT_LABEL_MAX, &out->emotions[i].label) ||
             !to_millionths(&pair[1], &out->emotions[i].probability))
             return false;
     }
@@ -130,8 +130,8 @@ static bool read_topics(const msgpack_object *object, struct text_result *out)
         const msgpack_object *four = &object->via.array.ptr[4 * i];
         struct text_topic *topic = &out->topics[i];
         topic->embedding_score = NAN;
-        if (!to_str(&four[0], &topic->topic) || !to_real(&four[1], &topic->confidence) ||
-            !to_real(&four[2], &topic->keyword_score))
+        if (!to_str(&four[0], TEXT_LABEL_MAX, &topic->topic) ||
+            !to_real(&four[1], &topic->confidence) || !to_real(&four[2], &topic->keyword_score))
             return false;
         if (four[3].type != MSGPACK_OBJECT_NIL && !to_real(&four[3], &topic->embedding_score))
             return false;
@@ -171,8 +171,10 @@ bool text_result_read(struct leat_span packed, msgpack_zone *zone, struct text_r
     const msgpack_object *f = object.via.array.ptr;
     if (f[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER || f[0].via.u64 != TEXT_RESULT_VERSION)
         return leat_fail(err, "result of a text: not of version %d", TEXT_RESULT_VERSION);
-    if (!to_str(&f[1], &out->model) || !to_str(&f[2], &out->sentiment_label) ||
-        !to_real(&f[3], &out->sentiment_score) || !to_str(&f[4], &out->emotion_label) ||
+    if (!to_str(&f[1], TEXT_MODEL_MAX, &out->model) ||
+        !to_str(&f[2], TEXT_LABEL_MAX, &out->sentiment_label) ||
+        !to_real(&f[3], &out->sentiment_score) ||
+        !to_str(&f[4], TEXT_LABEL_MAX, &out->emotion_label) ||
         !to_real(&f[5], &out->emotion_score) || !read_distribution(&f[6], out) ||
         !read_emotions(&f[7], out) || !read_topics(&f[8], out) ||
         f[9].type != MSGPACK_OBJECT_BOOLEAN || !read_embedding(&object.via.array, &out->embedding))

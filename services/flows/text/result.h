@@ -10,6 +10,7 @@ enum {
     TEXT_MAX_LABELS = 64,
     TEXT_MAX_TOPICS = 5,
     TEXT_LABEL_MAX = 64,       /* bytes of a label's or a topic's key */
+    TEXT_MODEL_MAX = 512,      /* bytes of what the model is called: there may be two */
     TEXT_EMBEDDING_MAX = 4096, /* numbers */
 };
 
