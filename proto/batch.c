@@ -43,10 +43,15 @@ static bool read_id(struct leat_span value, uint8_t out[LEAT_ID_SIZE])
     return true;
 }
 
-/* The head's fields in the order of their bits in `seen`. */
+_Static_assert((int)LEAT_FINGERPRINT_SIZE == (int)LEAT_ID_SIZE, "a fingerprint is read as an id");
+
+/* The head's fields in the order of their bits in `seen`; all but the last are required. */
 static const char *const head_fields[] = {"v",   "stage", "kind",    "origin", "run",
-                                          "seq", "stamp", "attempt", "count"};
-enum { HEAD_FIELDS = sizeof head_fields / sizeof head_fields[0] };
+                                          "seq", "stamp", "attempt", "count",  "fingerprint"};
+enum {
+    HEAD_FIELDS = sizeof head_fields / sizeof head_fields[0],
+    HEAD_REQUIRED = HEAD_FIELDS - 1,
+};
 
 /* A field's place in head_fields; -1 for a key that a later version may have added. */
 static int head_field(struct leat_span key)
@@ -94,6 +99,9 @@ static bool read_head_value(struct leat_batch_head *head, int field, struct leat
         ok = read_number(value, UINT32_MAX, &number);
         head->count = (uint32_t)number;
         break;
+    case 9:
+        ok = read_id(value, head->fingerprint);
+        break;
     }
     return ok || leat_fail(err, "head: %s is not what it must be", head_fields[field]);
 }
@@ -112,7 +120,7 @@ static bool read_head(struct leat_walk *walk, struct leat_batch_head *head, stru
             return false;
         seen |= 1u << field;
     }
-    for (int i = 0; i < HEAD_FIELDS; i++)
+    for (int i = 0; i < HEAD_REQUIRED; i++)
         if (!(seen & 1u << i))
             return leat_fail(err, "head: %s is missing", head_fields[i]);
     if (head->stamp > INT64_MAX - head->count)
@@ -298,9 +306,11 @@ bool leat_item_error(const struct leat_item *item, msgpack_zone *zone, struct le
 
 void leat_batch_write_head(const struct leat_batch_head *head, msgpack_sbuffer *to)
 {
+    static const uint8_t none[LEAT_FINGERPRINT_SIZE];
+    bool fingerprint = memcmp(head->fingerprint, none, sizeof none) != 0;
     msgpack_packer pack;
     leat_pack_init(&pack, to);
-    leat_pack_map(&pack, HEAD_FIELDS);
+    leat_pack_map(&pack, HEAD_REQUIRED + fingerprint);
     leat_pack_cstr(&pack, "v");
     msgpack_pack_int(&pack, LEAT_WIRE_VERSION);
     leat_pack_cstr(&pack, "stage");
@@ -319,6 +329,10 @@ void leat_batch_write_head(const struct leat_batch_head *head, msgpack_sbuffer *
     msgpack_pack_uint32(&pack, head->attempt);
     leat_pack_cstr(&pack, "count");
     msgpack_pack_uint32(&pack, head->count);
+    if (fingerprint) {
+        leat_pack_cstr(&pack, "fingerprint");
+        leat_pack_bin(&pack, (struct leat_span){head->fingerprint, LEAT_FINGERPRINT_SIZE});
+    }
 }
 
 static inline void write_part(msgpack_sbuffer *to, const char *key, size_t key_size,

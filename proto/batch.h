@@ -8,6 +8,8 @@
 
 #include "proto/wire.h"
 
+enum { LEAT_FINGERPRINT_SIZE = 16 };
+
 /* Who a batch is, and where it goes. */
 struct leat_batch_head {
     char stage[LEAT_MAX_STAGE + 1]; /* the stage this frame is for */
@@ -18,6 +20,10 @@ struct leat_batch_head {
     int64_t stamp;                /* version of the first record, µs since 1970; then +1 each */
     uint32_t attempt;             /* 1 for the first sending */
     uint32_t count;               /* items that follow */
+
+    /* Cache to its next stage: what the results that it filled in depend on besides the records.
+     * All 0: there are none. */
+    uint8_t fingerprint[LEAT_FINGERPRINT_SIZE];
 };
 
 /* One record on its way. Each span is one msgpack object; size 0 means that there is none. Every

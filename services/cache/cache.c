@@ -135,6 +135,8 @@ static enum leat_verdict cache_batch(void *self_, struct leat_batch *batch)
         batch->items[self->items[i]].result = self->values[i];
         hits++;
     }
+    if (hits > 0)
+        memcpy(batch->head.fingerprint, known->fingerprint, sizeof batch->head.fingerprint);
     leat_metric_inc(self->hits, hits);
     leat_metric_inc(self->misses, n - hits);
     return LEAT_FORWARD;

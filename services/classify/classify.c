@@ -234,28 +234,36 @@ static struct seen *seen_find(struct classify *self, const uint8_t key[LEAT_CACH
     }
 }
 
-/* Takes a result that is there already; false: it is none. */
-static bool take_known(struct work *work)
+/* Takes `known` as the item's result; false: it is none. */
+static bool take_known(struct work *work, struct leat_span known)
 {
     struct text_result result;
-    if (work->item->result.size == 0 ||
-        !text_result_read(work->item->result, work->batch->zone, &result, NULL))
+    if (known.size == 0 || !text_result_read(known, work->batch->zone, &result, NULL))
         return false;
+    work->item->result = known;
     work->source = FROM_CACHE;
     work->sentiment = result.sentiment_score;
     work->emotion = result.emotion_score;
     return true;
 }
 
-/* The same, of a text that was met a short while ago. */
+/* One that the cache filled in, if it was found as it would be found here: a cache that has not
+ * heard yet of another model, or another setting, still fills in what was found before. */
+static bool take_cached(const struct classify *self, struct work *work)
+{
+    struct leat_span known = work->item->result;
+    work->item->result = (struct leat_span){0};
+    return memcmp(work->batch->head.fingerprint, self->fingerprint, sizeof self->fingerprint) ==
+               0 &&
+           take_known(work, known);
+}
+
+/* One that was found here a short while ago. */
 static bool take_recent(const struct classify *self, struct work *work)
 {
     struct leat_span known =
         self->recent ? recent_find(self->recent, work->key) : (struct leat_span){0};
-    if (known.size == 0)
-        return false;
-    work->item->result = leat_batch_keep(work->batch, known.data, known.size);
-    return take_known(work);
+    return known.size > 0 && take_known(work, leat_batch_keep(work->batch, known.data, known.size));
 }
 
 /* Reads an item and says where its result is to come from. */
@@ -270,7 +278,7 @@ static bool look_at(struct classify *self, uint32_t number, struct leat_error *e
     if (!text_record_read(&object, &limits, &work->record, &why))
         return leat_fail(err, "%s: %s", why.code, why.message);
 
-    if (take_known(work)) {
+    if (take_cached(self, work)) {
         self->now.cached++;
         return true;
     }

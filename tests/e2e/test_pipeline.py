@@ -88,8 +88,8 @@ def test_separate_processes_find_the_same_as_embedded(embedded, cluster):
             assert mine == other, (key, column)
 
 
-def test_what_comes_from_the_cache_is_what_was_computed(cluster, folder):
-    path = harness.SAMPLE / "texts.ndjson"
+def fill_cache(cluster, path):
+    """What was found in the texts of a file, when nearly all of it is in Redis."""
     harness.send(cluster.endpoint, path)
     first = found(cluster, "::text")
 
@@ -99,10 +99,37 @@ def test_what_comes_from_the_cache_is_what_was_computed(cluster, folder):
         return cluster.redis.keys() > 0.9 * len(first)
 
     harness.until("the results are in redis", filled)
-    hits = cluster["cache"].metric("leat_cache_lookups_total", outcome="hit")
+    return first
+
+
+def hits(cluster):
+    return cluster["cache"].metric("leat_cache_lookups_total", outcome="hit")
+
+
+def test_what_comes_from_the_cache_is_what_was_computed(cluster):
+    path = harness.SAMPLE / "texts.ndjson"
+    first = fill_cache(cluster, path)
+    before = hits(cluster)
     harness.send(cluster.endpoint, path)
-    assert cluster["cache"].metric("leat_cache_lookups_total", outcome="hit") - hits > 0.9 * len(first)
+    assert hits(cluster) - before > 0.9 * len(first)
     assert found(cluster, "::text") == first
+
+
+def test_what_was_found_under_other_settings_is_not_taken_from_the_cache(cluster):
+    path = harness.SAMPLE / "texts.ndjson"
+    first = fill_cache(cluster, path)
+    assert {row["sentiment_label"] for row in first.values()} > {"neutral"}
+    assert cluster["classify"].stop() == 0
+    before = hits(cluster)
+    sender = harness.send_in_background(cluster.endpoint, path)
+    harness.until("the cache has filled them in, as it knows nothing else yet",
+                  lambda: hits(cluster) - before > 0.9 * len(first))
+    cluster.settings |= {"classify.sentiment_lower": "-1", "classify.sentiment_upper": "1"}
+    cluster.start("classify").wait_ready()
+    harness.finish(sender)
+    rows = found(cluster, "::text")
+    assert len(rows) == len(first)
+    assert {row["sentiment_label"] for row in rows.values()} == {"neutral"}
 
 
 def test_sending_again_keeps_one_row_and_the_newer_version(embedded, folder):

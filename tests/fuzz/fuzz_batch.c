@@ -13,6 +13,7 @@ static void check_same(const struct leat_batch *a, const struct leat_batch *b)
     FUZZ_CHECK(memcmp(x->run, y->run, LEAT_ID_SIZE) == 0);
     FUZZ_CHECK(x->seq == y->seq && x->stamp == y->stamp && x->attempt == y->attempt);
     FUZZ_CHECK(x->count == y->count);
+    FUZZ_CHECK(memcmp(x->fingerprint, y->fingerprint, LEAT_FINGERPRINT_SIZE) == 0);
     for (uint32_t i = 0; i < x->count; i++) {
         FUZZ_CHECK(fuzz_same(a->items[i].record, b->items[i].record));
         FUZZ_CHECK(fuzz_same(a->items[i].result, b->items[i].result));

@@ -58,6 +58,7 @@ static void a_batch_comes_back_as_it_was_written(void **state)
     assert_string_equal(batch->head.stage, "classify");
     assert_string_equal(batch->head.kind, "text");
     assert_memory_equal(batch->head.origin, sample_head.origin, LEAT_ID_SIZE);
+    assert_memory_equal(batch->head.fingerprint, sample_head.fingerprint, LEAT_FINGERPRINT_SIZE);
     assert_memory_equal(batch->head.run, sample_head.run, LEAT_ID_SIZE);
     assert_true(batch->head.seq == sample_head.seq);
     assert_true(batch->head.stamp == sample_head.stamp);
@@ -108,6 +109,7 @@ static void the_largest_head_fits_its_bound(void **state)
     struct leat_batch *batch = read_copy(frame.data, frame.size, NULL);
     assert_non_null(batch);
     assert_true(batch->head.stamp == head.stamp);
+    assert_memory_equal(batch->head.fingerprint, head.fingerprint, LEAT_FINGERPRINT_SIZE);
     leat_batch_destroy(&batch);
     msgpack_sbuffer_destroy(&frame);
 }
