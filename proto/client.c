@@ -227,31 +227,39 @@ static bool check_record(const void *record, size_t size, struct leat_error *err
            leat_fail(err, "not a record: %zu bytes too many after its end", size - whole);
 }
 
-bool leat_send(struct leat_client *self, const char *kind, const void *key, size_t key_size,
-               const void *record, size_t record_size, struct leat_error *err)
+enum leat_try leat_try_send(struct leat_client *self, const char *kind, const void *key,
+                            size_t key_size, const void *record, size_t record_size,
+                            struct leat_error *err)
 {
     struct channel *channel =
         self->channels[self->n_channels > 1 ? hash(key, key_size) % self->n_channels : 0];
-    if (!check_record(record, record_size, err))
-        return false;
+    if (!check_record(record, record_size, err) || (self->failed && !fail(self, err)))
+        return LEAT_TRY_REFUSED;
+    switch (channel_put(channel, kind, record, record_size, self->sent, err)) {
+    case CHANNEL_TAKEN:
+        self->sent++;
+        return LEAT_TRY_TAKEN;
+    case CHANNEL_TAKEN_LAST:
+        self->sent++;
+        work(self); /* a failure is told by the next call: this record was taken */
+        return LEAT_TRY_TAKEN;
+    case CHANNEL_FULL:
+        return LEAT_TRY_FULL;
+    case CHANNEL_REFUSED:
+        break;
+    }
+    return LEAT_TRY_REFUSED;
+}
+
+bool leat_send(struct leat_client *self, const char *kind, const void *key, size_t key_size,
+               const void *record, size_t record_size, struct leat_error *err)
+{
     for (;;) {
-        if (self->failed)
-            return fail(self, err);
-        switch (channel_put(channel, kind, record, record_size, self->sent, err)) {
-        case CHANNEL_TAKEN:
-            self->sent++;
-            return true;
-        case CHANNEL_TAKEN_LAST:
-            self->sent++;
-            work(self); /* a failure is told by the next call: this record was taken */
-            return true;
-        case CHANNEL_REFUSED:
-            return false;
-        case CHANNEL_FULL:
-            if (work(self))
-                rest(self, -1);
-            break;
-        }
+        enum leat_try tried = leat_try_send(self, kind, key, key_size, record, record_size, err);
+        if (tried != LEAT_TRY_FULL)
+            return tried == LEAT_TRY_TAKEN;
+        if (work(self))
+            rest(self, -1);
     }
 }
 

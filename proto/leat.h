@@ -82,6 +82,18 @@ struct leat_client *leat_connect(const struct leat_options *options, struct leat
 bool leat_send(struct leat_client *self, const char *kind, const void *key, size_t key_size,
                const void *record, size_t record_size, struct leat_error *err);
 
+enum leat_try {
+    LEAT_TRY_TAKEN,
+    LEAT_TRY_FULL,    /* not taken now: leat_poll, and give it again */
+    LEAT_TRY_REFUSED, /* as when leat_send is false; `err` says why */
+};
+
+/* leat_send for programs that have signals and deadlines to see to: where that one would block, a
+ * caught signal or not, this one says LEAT_TRY_FULL. */
+enum leat_try leat_try_send(struct leat_client *self, const char *kind, const void *key,
+                            size_t key_size, const void *record, size_t record_size,
+                            struct leat_error *err);
+
 /* Lets the client work for up to `timeout_ms` (0: what can be done now): sends what has waited long
  * enough, reads answers, reconnects. A caught signal ends it early. False when fenced or refused.
  */

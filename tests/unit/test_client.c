@@ -72,11 +72,10 @@ static void start(struct fixture *f)
     must(f, f->client != NULL);
 }
 
-/* A record {"n": number, "pad": …}. */
-static bool send_record(struct fixture *f, const char *kind, uint64_t number, size_t pad)
+/* A record {"n": number, "pad": …} into `to`, which has room; its size. */
+static size_t pack_record(char *to, uint64_t number, size_t pad)
 {
     static const char padding[2000];
-    char record[2100];
     msgpack_sbuffer buffer;
     msgpack_sbuffer_init(&buffer);
     msgpack_packer pack;
@@ -87,9 +86,23 @@ static bool send_record(struct fixture *f, const char *kind, uint64_t number, si
     leat_pack_cstr(&pack, "pad");
     leat_pack_bin(&pack, bytes_span(padding, pad));
     size_t size = buffer.size;
-    memcpy(record, buffer.data, size);
+    memcpy(to, buffer.data, size);
     msgpack_sbuffer_destroy(&buffer);
+    return size;
+}
+
+static bool send_record(struct fixture *f, const char *kind, uint64_t number, size_t pad)
+{
+    char record[2100];
+    size_t size = pack_record(record, number, pad);
     return leat_send(f->client, kind, &number, sizeof number, record, size, &f->err);
+}
+
+static enum leat_try try_record(struct fixture *f, uint64_t number, size_t pad)
+{
+    char record[2100];
+    size_t size = pack_record(record, number, pad);
+    return leat_try_send(f->client, "text", &number, sizeof number, record, size, &f->err);
 }
 
 /* Sends `n` records, some 20 to a send. */
@@ -214,6 +227,29 @@ static void no_more_sends_are_unanswered_than_allowed(void **state)
     f->fake->hold_back = 1000;
     send_and_check(f, 2000);
     assert_int_equal(f->fake->out_most, 5);
+}
+
+static void what_has_no_room_is_said_instead_of_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    f->fake->limits.unanswered = 2;
+    start(f);
+    fake_stop(f->fake);
+    enum leat_try tried;
+    while ((tried = try_record(f, f->sent, 300)) == LEAT_TRY_TAKEN)
+        assert_true(++f->sent < 100);
+    assert_int_equal(tried, LEAT_TRY_FULL);
+    must(f, leat_poll(f->client, 0, &f->err));
+    assert_int_equal(try_record(f, f->sent, 300), LEAT_TRY_FULL);
+    fake_start(f->fake);
+    while ((tried = try_record(f, f->sent, 300)) == LEAT_TRY_FULL)
+        must(f, leat_poll(f->client, 10, &f->err));
+    assert_int_equal(tried, LEAT_TRY_TAKEN);
+    f->sent++;
+    assert_int_equal(leat_try_send(f->client, "text", "", 0, "\x81", 1, &f->err), LEAT_TRY_REFUSED);
+    flush(f, LEAT_UNTIL_COMMITTED);
+    fake_stop(f->fake);
+    assert_exact(f);
 }
 
 static void a_send_has_no_more_records_than_allowed(void **state)
@@ -595,6 +631,7 @@ int main(void)
         WITH_FIXTURE(credit_is_never_exceeded_and_is_used),
         WITH_FIXTURE(credit_below_a_send_lets_one_send_pass),
         WITH_FIXTURE(no_more_sends_are_unanswered_than_allowed),
+        WITH_FIXTURE(what_has_no_room_is_said_instead_of_waited_for),
         WITH_FIXTURE(a_send_has_no_more_records_than_allowed),
         WITH_FIXTURE(kinds_go_in_sends_of_their_own),
         WITH_FIXTURE(flush_asks_when_nothing_is_told),
