@@ -1,5 +1,7 @@
 #include "services/leat/input.h"
 
+#include "services/runtime/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -19,6 +21,7 @@ struct input {
     char *name;
     int fd;
     struct input_idle idle;
+    int64_t idled_us; /* when it was called last */
     bool stopped;
     bool begun;        /* the first bytes were looked at */
     bool gzip;         /* they are gzip's */
@@ -55,6 +58,7 @@ struct input *input_open(const char *path, const struct input_idle *idle, struct
     }
     self->fd = fd;
     self->name = name;
+    self->idled_us = leat_monotonic_us();
     if (idle)
         self->idle = *idle;
     return self;
@@ -74,15 +78,19 @@ void input_close(struct input **self)
 
 static bool go_on(struct input *self, struct leat_error *err)
 {
+    self->idled_us = leat_monotonic_us();
     if (!self->idle.call || self->idle.call(self->idle.arg))
         return true;
     self->stopped = true;
     return leat_fail(err, "stopped");
 }
 
-/* Waits until read(2) has something to say; files always have. */
+/* Waits until read(2) has something to say; files always have. A writer that never lets it wait for
+ * long would be all that goes on, so time that has passed counts as waiting. */
 static bool wait_readable(struct input *self, struct leat_error *err)
 {
+    if (leat_monotonic_us() - self->idled_us >= IDLE_MS * 1000 && !go_on(self, err))
+        return false;
     for (;;) {
         struct pollfd one = {.fd = self->fd, .events = POLLIN};
         int n = poll(&one, 1, self->idle.call ? IDLE_MS : -1);

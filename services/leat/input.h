@@ -10,8 +10,9 @@
 
 struct input;
 
-/* What goes on while nothing comes in (a pipe whose writer takes its time): called at least every
- * 20 ms of waiting, and after a signal. False: stop reading. */
+/* What goes on while an input is read (a pipe whose writer takes its time): called after 20 ms of
+ * waiting, at the first read after 20 ms without a call, and after a signal. False: stop reading.
+ */
 struct input_idle {
     bool (*call)(void *arg); /* may be NULL: wait for as long as it takes */
     void *arg;

@@ -1,6 +1,7 @@
 /* What `leat send` reads: every format, and everything that is wrong with files. */
 #include "services/leat/lines.h"
 #include "services/leat/reader.h"
+#include "services/runtime/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -638,6 +639,22 @@ static void waiting_for_a_slow_pipe_can_be_stopped(void **state)
     close(ends[1]);
 }
 
+static void an_input_that_always_has_something_can_be_stopped(void **state)
+{
+    struct world *w = *state;
+    int calls = 0;
+    struct input_idle idle = {say_stop, &calls};
+    struct input *input = input_open("/dev/zero", &idle, &w->err);
+    assert_non_null(input);
+    char bytes[4096];
+    int64_t until = leat_monotonic_us() + 20 * 1000 * 1000;
+    while (input_read(input, bytes, sizeof bytes, &w->err) > 0 && leat_monotonic_us() < until)
+        ;
+    assert_int_equal(calls, 1);
+    assert_true(input_stopped(input));
+    input_close(&input);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -667,6 +684,7 @@ int main(void)
         TEST(gzip_is_unpacked_by_its_first_bytes),
         TEST(gzip_that_is_cut_short_or_damaged_is_told),
         TEST(waiting_for_a_slow_pipe_can_be_stopped),
+        TEST(an_input_that_always_has_something_can_be_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
