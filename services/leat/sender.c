@@ -6,9 +6,7 @@
 #include <stdlib.h>
 
 enum {
-    WINDOW = 2 * 1024 * 1024, /* bytes on their way without an answer: below the client's credit, so
-                                 that leat_send does not block where an interrupt is not seen */
-    TURN_EVERY = 256,         /* records */
+    TURN_US = 5000, /* records that come closer together than that are put without a turn between */
     ROOM_MS = 2,
     FLUSH_MS = 50,
     CONNECT_MS = 5000,
@@ -30,7 +28,7 @@ struct sender {
     struct leat_client *client;
     struct leat_progress known;
     int64_t moved_us; /* when something was last answered or committed */
-    uint64_t bytes;   /* put so far */
+    int64_t turned_us;
     enum sender_end end;
     struct leat_error reason; /* of the end */
     struct sigaction old_int, old_term;
@@ -102,11 +100,6 @@ static bool end(struct sender *self, enum sender_end how, const struct leat_erro
     return leat_fail(err, "%s", self->reason.text);
 }
 
-static uint64_t unanswered(const struct sender *self)
-{
-    return self->known.sent - self->known.accepted - self->known.rejected;
-}
-
 /* A client whose name was used before hears of what the earlier one left open as well: that is not
  * counted. */
 static struct leat_progress read_progress(const struct sender *self)
@@ -153,6 +146,7 @@ static bool turn(struct sender *self, int wait_ms, struct leat_error *err)
         return leat_fail(err, "%s", self->reason.text);
     if (!leat_poll(self->client, wait_ms, &reason))
         return end(self, SENDER_REFUSED, &reason, err);
+    self->turned_us = leat_monotonic_us();
     return look(self, err);
 }
 
@@ -161,35 +155,32 @@ bool sender_turn(struct sender *self, struct leat_error *err)
     return turn(self, 0, err);
 }
 
-/* Waits while more is on its way than the window; what a record takes is an average. */
-static bool wait_for_room(struct sender *self, struct leat_error *err)
+/* A client that still works refused just this record. */
+static enum sender_put not_taken(struct sender *self, struct leat_error *err)
 {
-    if (self->known.sent == 0)
-        return true;
-    uint64_t average = self->bytes / self->known.sent;
-    while (unanswered(self) * average > WINDOW)
-        if (!turn(self, ROOM_MS, err))
-            return false;
-    return true;
+    if (leat_poll(self->client, 0, NULL))
+        return SENDER_NOT_TAKEN;
+    end(self, SENDER_REFUSED, err, err);
+    return SENDER_ENDED;
 }
 
 enum sender_put sender_put(struct sender *self, const char *kind, struct leat_span key,
                            struct leat_span record, struct leat_error *err)
 {
-    if (self->known.sent % TURN_EVERY == 0 && !turn(self, 0, err))
+    if (leat_monotonic_us() - self->turned_us >= TURN_US && !turn(self, 0, err))
         return SENDER_ENDED;
-    if (!wait_for_room(self, err))
-        return SENDER_ENDED;
-    if (!leat_send(self->client, kind, key.data, key.size, record.data, record.size, err)) {
-        /* A client that still works refused just this record. */
-        if (leat_poll(self->client, 0, NULL))
-            return SENDER_NOT_TAKEN;
-        end(self, SENDER_REFUSED, err, err);
-        return SENDER_ENDED;
+    for (;;) {
+        enum leat_try tried =
+            leat_try_send(self->client, kind, key.data, key.size, record.data, record.size, err);
+        if (tried == LEAT_TRY_REFUSED)
+            return not_taken(self, err);
+        if (tried == LEAT_TRY_TAKEN) {
+            self->known.sent++;
+            return SENDER_TAKEN;
+        }
+        if (!turn(self, ROOM_MS, err))
+            return SENDER_ENDED;
     }
-    self->known.sent++;
-    self->bytes += record.size;
-    return SENDER_TAKEN;
 }
 
 /* leat_flush in small steps, so that interrupts and the timeout are seen. One that fails before its

@@ -5,6 +5,7 @@ import contextlib
 import pytest
 
 import harness
+import wire
 
 
 @pytest.fixture
@@ -67,3 +68,10 @@ def make_cluster(folder, postgres, redis):
 @pytest.fixture
 def cluster(make_cluster):
     return make_cluster()
+
+
+@pytest.fixture
+def wires():
+    """Connections that can be cut, held up or slowed down."""
+    with contextlib.closing(wire.Wires()) as made:
+        yield made

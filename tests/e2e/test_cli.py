@@ -313,6 +313,46 @@ def test_an_interrupted_send_says_what_it_knows(folder, stuck):
     assert json.loads(out)["accepted"] == 1
 
 
+@pytest.fixture
+def held(make_embedded, wires):
+    """`leat send -` and its way to an ingest that was there and says nothing any more, while more
+    has come in than may go out without an answer."""
+    running = make_embedded("--set", "ingest.unanswered=1")
+    way = wires.wire(running.endpoint)
+    senders = []
+
+    def begin(*options):
+        process = harness.send_in_background(way.endpoint, "-", options=options, stdin=subprocess.PIPE)
+        senders.append(process)
+        process.stdin.write(json.dumps({"id": "a", "text": "one"}) + "\n")
+        process.stdin.flush()
+        until("it is stored", lambda: ids(running) == ["a"])
+        way.hold()
+        for name in "bcde":
+            process.stdin.write(json.dumps({"id": name, "text": "word " * 8000}) + "\n")
+        process.stdin.flush()
+        return process
+
+    yield begin
+    for process in senders:
+        process.kill()
+        process.wait()
+
+
+def test_a_sender_without_room_is_interrupted_by_the_first_signal(held):
+    process = held()
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30 * harness.PATIENCE)
+    assert process.returncode == 130 and "interrupted" in err
+    assert json.loads(out)["accepted"] == 1
+
+
+def test_a_sender_without_room_gives_up(held):
+    out, err = held("--timeout", "1").communicate(timeout=30 * harness.PATIENCE)
+    assert "nothing was answered or committed for 1 s" in err
+    assert json.loads(out)["accepted"] == 1
+
+
 def test_a_second_client_of_the_name_ends_the_first(folder, stuck):
     path = harness.texts_file(folder / "many.ndjson", range(3000))
     first = subprocess.Popen(

@@ -40,18 +40,11 @@ import pytest
 import zmq
 
 import harness
-import wire
 
 sys.path.insert(0, str(harness.ROOT / "proto" / "examples"))
 import example  # noqa: E402
 
 SANITIZED = harness.BUILD.name.endswith("san")
-
-
-@pytest.fixture
-def wires():
-    with contextlib.closing(wire.Wires()) as made:
-        yield made
 
 
 def count(cluster):
