@@ -304,10 +304,12 @@ bool channel_intact(const struct channel *self, struct leat_error *err)
                      link_address(self->link), (unsigned long long)self->tally.lost);
 }
 
-void channel_done(const struct channel *self, uint64_t *committed, uint64_t *dead)
+void channel_count(const struct channel *self, struct leat_progress *onto)
 {
-    *committed = tally_committed(&self->tally);
-    *dead = tally_dead(&self->tally);
+    struct tally_counts done = tally_counts(&self->tally, self->accepted);
+    onto->accepted += self->accepted;
+    onto->committed += done.committed;
+    onto->dead += done.dead;
 }
 
 const struct leat_limits *channel_limits(const struct channel *self)

@@ -20,7 +20,7 @@ struct channel_common {
     void (*on_reject)(void *arg, const struct leat_reject *reject);
     void (*on_event)(void *arg, const char *event);
     void *arg;
-    uint64_t accepted, rejected, resent;
+    uint64_t rejected, resent;
 };
 
 int64_t channel_now_ms(void);
@@ -63,8 +63,8 @@ bool channel_committed(const struct channel *self); /* answered, and all of it d
 /* False when ingest came back with an older journal, so that accepted sends are missing there. */
 bool channel_intact(const struct channel *self, struct leat_error *err);
 
-/* Records committed and dead since the channel was opened. */
-void channel_done(const struct channel *self, uint64_t *committed, uint64_t *dead);
+/* Adds the records accepted, committed and dead since the channel was opened. */
+void channel_count(const struct channel *self, struct leat_progress *onto);
 
 /* What its ingest allows, as the last welcome told. */
 const struct leat_limits *channel_limits(const struct channel *self);

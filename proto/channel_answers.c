@@ -24,7 +24,7 @@ static void read_done(struct channel *self, const struct leat_message *m)
  * unanswered goes on from where it is; what was answered and not done is missing. */
 static void read_rollback(struct channel *self, const struct leat_message *m)
 {
-    tally_roll_back(&self->tally, self->window.seq - 1, m);
+    tally_roll_back(&self->tally, self->window.seq - 1, self->accepted, m);
     self->window.seq = m->held + 1;
     self->highest = m->held;
     channel_tell(self, "journal_lost");
@@ -105,10 +105,10 @@ static void read_ack(struct channel *self, const struct leat_message *m)
         return;
     if (m->forgotten) {
         /* Taken for sure; which of its records were rejected nobody knows any more. */
-        self->common->accepted += send->count;
+        self->accepted += send->count;
         channel_tell(self, "forgotten");
     } else {
-        self->common->accepted += m->accepted;
+        self->accepted += m->accepted;
         read_rejected(self, send, m->rejected);
     }
     window_drop(&self->window);

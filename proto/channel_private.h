@@ -43,7 +43,8 @@ struct channel {
 
     /* done */
     bool follow;
-    int64_t asked_ms; /* when it was asked for, or heard of, last */
+    int64_t asked_ms;  /* when it was asked for, or heard of, last */
+    uint64_t accepted; /* records */
     struct tally tally;
 };
 

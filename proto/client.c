@@ -335,14 +335,9 @@ void leat_progress(const struct leat_client *self, struct leat_progress *out)
 {
     *out = (struct leat_progress){
         .sent = self->sent,
-        .accepted = self->common.accepted,
         .rejected = self->common.rejected,
         .resent = self->common.resent,
     };
-    for (unsigned i = 0; i < self->n_channels; i++) {
-        uint64_t committed, dead;
-        channel_done(self->channels[i], &committed, &dead);
-        out->committed += committed;
-        out->dead += dead;
-    }
+    for (unsigned i = 0; i < self->n_channels; i++)
+        channel_count(self->channels[i], out);
 }

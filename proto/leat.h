@@ -57,8 +57,9 @@ struct leat_options {
     const char *server_key; /* with `keys`: this file instead of server.pub; NULL: that one */
 };
 
-/* What is known now, over all endpoints. Under a name that was used before, records of an earlier
- * client may be among committed and dead if they were still under way at leat_connect. */
+/* What is known now, over all endpoints; never more committed and dead than accepted. Under a name
+ * that was used before, records of an earlier client may be among committed and dead if they were
+ * still under way at leat_connect. */
 struct leat_progress {
     uint64_t sent;      /* records given to leat_send */
     uint64_t accepted;  /* on ingest's disk */

@@ -44,12 +44,14 @@ struct fake {
     uint64_t garbage_seq;          /* it is answered with bytes that mean nothing */
     uint64_t restart_seq;          /* closed and bound anew; answers held back are lost … */
     uint64_t restart_lost;         /* … and so many sends, though they were answered … */
-    uint64_t restart_gain;         /* … or somebody else has sent so many … */
-    bool restart_forgets;          /* … and kept answers are gone */
+    uint64_t restart_undone; /* … and the last ones before that are told as done again … */
+    uint64_t restart_gain;   /* … or somebody else has sent so many … */
+    bool restart_forgets;    /* … and kept answers are gone */
 
     /* what it knows and saw */
     char endpoint[64];
     uint64_t held, session;
+    uint64_t undone; /* of those held: told as not done until the next done */
     uint64_t hellos, sends, repeats, asked, frame_most;
     uint64_t taken_before;                    /* done counts of an earlier client of the name */
     uint64_t records[FAKE_RECORDS];           /* accepted, in the order taken */
@@ -117,8 +119,9 @@ static void fake_done(struct fake *self, struct leat_message *m)
     m->committed = self->taken_before;
     if (self->asked < self->slow)
         return;
-    m->through = self->held;
-    for (size_t i = 0; i < self->n_records; i++) {
+    m->through = self->held - self->undone;
+    size_t n = self->undone ? self->records_at[m->through + 1] : self->n_records;
+    for (size_t i = 0; i < n; i++) {
         bool dead = self->dead_each && self->records[i] % self->dead_each == 5;
         m->dead += dead;
         m->committed += !dead;
@@ -130,6 +133,7 @@ static void fake_tell_done(struct fake *self, const uint8_t *peer, size_t peer_s
     struct leat_message m;
     msgpack_sbuffer frame;
     msgpack_sbuffer_init(&frame);
+    self->undone = 0;
     fake_done(self, &m);
     leat_message_done(&frame, m.through, m.committed, m.dead);
     fake_say(self, peer, peer_size, &frame);
@@ -159,6 +163,7 @@ static void fake_restart(struct fake *self)
     self->n_peers = 0;
     self->held += self->restart_gain;
     self->held -= self->restart_lost;
+    self->undone = self->restart_undone;
     if (self->restart_lost)
         self->n_records = self->records_at[self->held + 1];
     if (self->restart_forgets)

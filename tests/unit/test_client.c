@@ -438,6 +438,58 @@ static void an_older_journal_is_told_and_the_rest_goes_on(void **state)
     assert_int_equal(holes, 1);
 }
 
+static void what_an_older_journal_stores_again_counts_once(void **state)
+{
+    struct fixture *f = *state;
+    struct leat_progress p;
+    start(f);
+    send_records(f, 100 * 20);
+    flush(f, LEAT_UNTIL_COMMITTED);
+    leat_progress(f->client, &p);
+    assert_int_equal(p.committed, f->sent);
+    fake_stop(f->fake);
+    f->fake->restart_seq = f->fake->held + 1;
+    f->fake->restart_lost = 10;
+    f->fake->restart_undone = 30;
+    fake_start(f->fake);
+    send_records(f, 20 * 20);
+    flush(f, LEAT_UNTIL_COMMITTED); /* done before the journal went: nothing is missing */
+    assert_event(f, "journal_lost");
+    leat_progress(f->client, &p);
+    assert_int_equal(p.accepted, f->sent);
+    assert_int_equal(p.committed, f->sent);
+    fake_stop(f->fake);
+}
+
+static void what_is_missing_in_an_older_journal_is_never_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct leat_progress p;
+    start(f);
+    send_records(f, 100 * 20);
+    flush(f, LEAT_UNTIL_COMMITTED);
+    uint64_t stored = f->sent, first = f->fake->held;
+    fake_stop(f->fake);
+    f->fake->slow = UINT64_MAX; /* nothing is done */
+    fake_start(f->fake);
+    send_records(f, 20 * 20);
+    flush(f, LEAT_UNTIL_ACCEPTED);
+    uint64_t missing = f->sent - stored;
+    fake_stop(f->fake);
+    f->fake->slow = 0;
+    f->fake->restart_lost = f->fake->held - first + 10;
+    f->fake->restart_seq = f->fake->held + 1;
+    f->fake->restart_undone = 60;
+    fake_start(f->fake);
+    send_records(f, 100 * 20);
+    assert_false(leat_flush(f->client, LEAT_UNTIL_COMMITTED, 20000, &f->err));
+    assert_non_null(strstr(f->err.text, "older journal"));
+    leat_progress(f->client, &p);
+    assert_int_equal(p.accepted, f->sent);
+    assert_int_equal(p.committed, f->sent - missing);
+    fake_stop(f->fake);
+}
+
 static void a_session_that_ingest_forgot_is_begun_anew(void **state)
 {
     struct fixture *f = *state;
@@ -643,6 +695,8 @@ int main(void)
         WITH_FIXTURE(kept_answers_come_again_after_a_restart),
         WITH_FIXTURE(forgotten_answers_count_as_taken),
         WITH_FIXTURE(an_older_journal_is_told_and_the_rest_goes_on),
+        WITH_FIXTURE(what_an_older_journal_stores_again_counts_once),
+        WITH_FIXTURE(what_is_missing_in_an_older_journal_is_never_counted),
         WITH_FIXTURE(a_session_that_ingest_forgot_is_begun_anew),
         WITH_FIXTURE(silence_is_broken_by_hello),
         WITH_FIXTURE(a_second_client_of_the_name_fences_the_first),
