@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     TURN_US = 5000, /* records that come closer together than that are put without a turn between */
@@ -29,6 +30,7 @@ struct sender {
     struct leat_progress known;
     int64_t moved_us; /* when something was last answered or committed */
     int64_t turned_us;
+    bool rolled_back; /* an ingest came back with an older journal */
     enum sender_end end;
     struct leat_error reason; /* of the end */
     struct sigaction old_int, old_term;
@@ -54,6 +56,18 @@ static const char *keys_of(const struct sender_options *options)
     return keys && keys[0] ? keys : NULL;
 }
 
+static void on_reject(void *arg, const struct leat_reject *reject)
+{
+    const struct sender *self = arg;
+    self->options.on_reject(self->options.arg, reject);
+}
+
+static void on_event(void *arg, const char *event)
+{
+    struct sender *self = arg;
+    self->rolled_back |= strcmp(event, "journal_lost") == 0;
+}
+
 struct sender *sender_open(const struct sender_options *options, struct leat_error *err)
 {
     struct sender *self = calloc(1, sizeof *self);
@@ -66,8 +80,9 @@ struct sender *sender_open(const struct sender_options *options, struct leat_err
                                                        .client = options->client,
                                                        .keys = keys_of(options),
                                                        .connect_ms = connect_ms(options->timeout),
-                                                       .on_reject = options->on_reject,
-                                                       .arg = options->arg},
+                                                       .on_reject = on_reject,
+                                                       .on_event = on_event,
+                                                       .arg = self},
                                 err);
     if (!self->client) {
         free(self);
@@ -100,23 +115,11 @@ static bool end(struct sender *self, enum sender_end how, const struct leat_erro
     return leat_fail(err, "%s", self->reason.text);
 }
 
-/* A client whose name was used before hears of what the earlier one left open as well: that is not
- * counted. */
-static struct leat_progress read_progress(const struct sender *self)
-{
-    struct leat_progress now;
-    leat_progress(self->client, &now);
-    if (now.dead > now.accepted)
-        now.dead = now.accepted;
-    if (now.committed > now.accepted - now.dead)
-        now.committed = now.accepted - now.dead;
-    return now;
-}
-
 /* Sees what has moved; judges whether it goes on. */
 static bool look(struct sender *self, struct leat_error *err)
 {
-    struct leat_progress now = read_progress(self);
+    struct leat_progress now;
+    leat_progress(self->client, &now);
     const struct leat_progress *old = &self->known;
     bool moved = now.accepted + now.rejected + now.committed + now.dead !=
                  old->accepted + old->rejected + old->committed + old->dead;
@@ -205,10 +208,11 @@ bool sender_settle(struct sender *self, struct leat_error *err)
 }
 
 /* What was all refused leaves nothing to commit, and word of that takes a second; the counts tell
- * at once, unless they are about an earlier client of the name too. */
+ * at once, unless they are about an earlier client of the name too, or about what an older journal
+ * has stored again. */
 static bool all_stored(const struct sender *self)
 {
-    return !self->options.client &&
+    return !self->options.client && !self->rolled_back &&
            self->known.accepted == self->known.committed + self->known.dead;
 }
 
@@ -224,13 +228,18 @@ void sender_linger(struct sender *self)
 {
     if (self->end != SENDER_REFUSED)
         leat_flush(self->client, LEAT_UNTIL_ACCEPTED, LINGER_MS, NULL);
-    self->known = read_progress(self);
+    leat_progress(self->client, &self->known);
 }
 
 bool sender_series_limits(const struct sender *self, struct leat_series_limits *out,
                           struct leat_error *err)
 {
     return leat_series_limits(self->client, out, err);
+}
+
+bool sender_rolled_back(const struct sender *self)
+{
+    return self->rolled_back;
 }
 
 enum sender_end sender_end(const struct sender *self)

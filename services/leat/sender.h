@@ -60,6 +60,9 @@ void sender_linger(struct sender *self);
 bool sender_series_limits(const struct sender *self, struct leat_series_limits *out,
                           struct leat_error *err);
 
+/* True once an ingest came back with an older journal: what is not committed may be missing. */
+bool sender_rolled_back(const struct sender *self);
+
 enum sender_end sender_end(const struct sender *self);
 struct leat_progress sender_progress(const struct sender *self);
 

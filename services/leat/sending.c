@@ -240,10 +240,12 @@ static void say_open_ends(struct sending *self, const struct counts *now)
                         "them again is safe)",
                         render_count(unanswered, count));
     if (waiting > 0 && self->options->how.until == LEAT_UNTIL_COMMITTED)
-        render_complain("leat send",
-                        "accepted and not committed yet: %s (they are safe in the journal, and "
-                        "will be)",
-                        render_count(waiting, count));
+        render_complain("leat send", "accepted and not committed yet: %s (%s)",
+                        render_count(waiting, count),
+                        sender_rolled_back(self->sender)
+                            ? "ingest came back with an older journal, where they may be missing; "
+                              "sending them again is safe"
+                            : "they are safe in the journal, and will be");
 }
 
 static int tell(struct sending *self)

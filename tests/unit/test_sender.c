@@ -122,6 +122,41 @@ static void few_records_in_much_time_are_no_reason_to_be_deaf(void **state)
     assert_int_equal(sender_end(f->sender), SENDER_INTERRUPTED);
 }
 
+static void put_and_settle(struct fixture *f, uint64_t n)
+{
+    for (uint64_t end = f->put + n; f->put < end;)
+        assert_int_equal(put_large(f), SENDER_TAKEN);
+    must(f, sender_settle(f->sender, &f->err));
+}
+
+/* Sends that an older journal stores again make up, in number, for those that it lacks. */
+static void what_is_stored_again_does_not_hide_what_is_missing(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    put_and_settle(f, 50);
+    while (sender_progress(f->sender).committed < 50)
+        must(f, sender_turn(f->sender, &f->err));
+    fake_stop(f->fake);
+    f->fake->slow = UINT64_MAX; /* nothing is done */
+    fake_start(f->fake);
+    put_and_settle(f, 10);
+    fake_stop(f->fake);
+    f->fake->slow = 0;
+    f->fake->restart_seq = 61;
+    f->fake->restart_lost = 20;
+    f->fake->restart_undone = 30;
+    fake_start(f->fake);
+    put_and_settle(f, 10);
+    put_and_settle(f, 1); /* with its answer comes what is done of those before */
+    assert_false(sender_finish(f->sender, &f->err));
+    assert_non_null(strstr(f->err.text, "older journal: 10 sends"));
+    assert_true(sender_rolled_back(f->sender));
+    struct leat_progress now = sender_progress(f->sender);
+    assert_int_equal(now.accepted, 71);
+    assert_int_equal(now.committed, 61);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -129,6 +164,7 @@ int main(void)
         TEST(no_room_for_long_is_given_up),
         TEST(waiting_for_room_is_interrupted),
         TEST(few_records_in_much_time_are_no_reason_to_be_deaf),
+        TEST(what_is_stored_again_does_not_hide_what_is_missing),
     };
     return cmocka_run_group_tests_name("sender", tests, NULL, NULL);
 }
