@@ -76,9 +76,14 @@ static bool watch(struct link *self, void *zmq, unsigned number, struct leat_err
                                ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED) != 0)
         return leat_fail(err, "%s: cannot be watched: %s", self->address, zmq_strerror(errno));
     self->monitor = zmq_socket(zmq, ZMQ_PAIR);
-    if (!self->monitor || zmq_connect(self->monitor, name) != 0)
+    if (!self->monitor)
         return leat_fail(err, "%s: cannot be watched: %s", self->address, zmq_strerror(errno));
     set(self->monitor, ZMQ_LINGER, 0);
+    /* libzmq's own thread would wait for a program that is idle for long, if there were a bound;
+     * and whoever then asks the socket for anything waits for that thread. */
+    set(self->monitor, ZMQ_RCVHWM, 0);
+    if (zmq_connect(self->monitor, name) != 0)
+        return leat_fail(err, "%s: cannot be watched: %s", self->address, zmq_strerror(errno));
     return true;
 }
 

@@ -1,4 +1,5 @@
 #include "proto/leat.h"
+#include "proto/link.h"
 #include "tests/unit/bytes.h"
 #include "tests/unit/fake_ingest.h"
 
@@ -673,6 +674,22 @@ static void what_cannot_be_connected_is_told(void **state)
     zmq_close(pull);
 }
 
+/* Events of a connection that comes and goes while the program does something else. */
+static void what_happens_to_an_idle_link_waits_without_a_bound(void **state)
+{
+    struct fixture *f = *state;
+    struct link *link = link_open(f->fake->zmq, f->fake->endpoint, 0, NULL, &f->err);
+    must(f, link != NULL);
+    zmq_pollitem_t items[LINK_POLL_ITEMS];
+    int bound = -1;
+    size_t size = sizeof bound;
+    link_poll_items(link, false, items);
+    int rc = zmq_getsockopt(items[1].socket, ZMQ_RCVHWM, &bound, &size);
+    link_close(&link);
+    assert_int_equal(rc, 0);
+    assert_int_equal(bound, 0);
+}
+
 int main(void)
 {
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -708,6 +725,7 @@ int main(void)
         WITH_FIXTURE(another_version_is_refused),
         WITH_FIXTURE(an_error_at_hello_is_told),
         WITH_FIXTURE(what_cannot_be_connected_is_told),
+        WITH_FIXTURE(what_happens_to_an_idle_link_waits_without_a_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
