@@ -242,7 +242,7 @@ size_t cutter_rows(const struct cutter *self)
 bool cutter_due(const struct cutter *self, int64_t ts)
 {
     size_t rows = cutter_rows(self);
-    return rows > 0 && (rows >= self->rows_most || ts - self->ts[self->back] > span_most);
+    return rows > 0 && (rows >= self->rows_most || ts > self->ts[self->back] + span_most);
 }
 
 /* n values of 8 bytes, little-endian. */

@@ -205,6 +205,20 @@ static void no_block_spans_more_than_two_years(void **state)
     assert_int_equal(w->blocks, (1000 + 104) / 105);
 }
 
+static void no_time_is_too_far_to_be_compared(void **state)
+{
+    struct world *w = *state;
+    struct cutter_options options = plain(100);
+    struct cutter *cutter = cutter_open(&options, &w->err);
+    assert_true(cutter_add(cutter, -day, (double[]){1}, &w->why));
+    assert_true(cutter_due(cutter, INT64_MAX));
+    cutter_close(&cutter);
+    cutter = cutter_open(&options, &w->err);
+    assert_true(cutter_add(cutter, day, (double[]){1}, &w->why));
+    assert_false(cutter_due(cutter, INT64_MIN));
+    cutter_close(&cutter);
+}
+
 static void ready_made_columns_go_out_instead_of_closes(void **state)
 {
     static const char *const columns[] = {"depth", "spread"};
@@ -287,6 +301,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(too_few_rows_to_look_back_on_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(months_that_stand_alone_need_fewer_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(no_block_spans_more_than_two_years, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_time_is_too_far_to_be_compared, setup, teardown),
         cmocka_unit_test_setup_teardown(ready_made_columns_go_out_instead_of_closes, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(rows_that_make_no_sense_are_refused_one_by_one, setup,
