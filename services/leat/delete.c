@@ -34,7 +34,8 @@ static const struct manual_section delete_sections[] = {
                   "'leat delete' asks "
                   "the ingest it knows (settings run.http and ingest.http), and refuses while that "
                   "has blocks of "
-                  "series in its journal; where none answers, it says so and leaves it to you."},
+                  "series in its journal, and asks once more when it was confirmed; where none "
+                  "answers, it says so and leaves it to you."},
     {"What is gone with it",
      "Rows behind the deleted ones keep what was computed from them. To have them computed anew, "
      "send them again: they replace what is there."},
@@ -106,19 +107,13 @@ static bool ask_ingest(const char *address, bool *answered, struct leat_error *e
                                  address, age);
 }
 
-static bool nothing_in_flight(const struct leat_settings *settings, struct leat_error *err)
+/* False: there is. */
+static bool nothing_in_flight(const struct leat_settings *settings, bool *answered,
+                              struct leat_error *err)
 {
-    bool answered = false;
-    const char *run = leat_settings_str(settings, "run.http");
-    const char *ingest = leat_settings_str(settings, "ingest.http");
-    if (!ask_ingest(run, &answered, err) || !ask_ingest(ingest, &answered, err))
-        return false;
-    if (!answered)
-        render_complain("leat delete",
-                        "no ingest answers at %s or %s, so it is not known whether blocks are in "
-                        "flight",
-                        run, ingest);
-    return true;
+    *answered = false;
+    return ask_ingest(leat_settings_str(settings, "run.http"), answered, err) &&
+           ask_ingest(leat_settings_str(settings, "ingest.http"), answered, err);
 }
 
 static const struct query_sql count_rows = {
@@ -155,6 +150,23 @@ static bool confirm(const struct delete *self, struct leat_error *err)
            leat_fail(err, "nothing was deleted");
 }
 
+/* A person takes time to answer; what came meanwhile is in flight as well. */
+static bool may_go_on(const struct delete *self, const struct leat_settings *settings,
+                      struct leat_error *err)
+{
+    bool answered;
+    if (!nothing_in_flight(settings, &answered, err))
+        return false;
+    if (!answered)
+        render_complain("leat delete",
+                        "no ingest answers at %s or %s, so it is not known whether blocks are in "
+                        "flight",
+                        leat_settings_str(settings, "run.http"),
+                        leat_settings_str(settings, "ingest.http"));
+    return confirm(self, err) &&
+           (options_has(self->options, "--yes") || nothing_in_flight(settings, &answered, err));
+}
+
 static void say(const struct delete *self, uint64_t rows)
 {
     char count[32];
@@ -186,8 +198,7 @@ static bool run(struct delete *self, bool *usage, struct leat_error *err)
     bool good = !*usage;
     if (good) {
         snprintf(self->url, sizeof self->url, "%s", leat_settings_str(settings, "store.url"));
-        good = nothing_in_flight(settings, err) && confirm(self, err) &&
-               removal_run(self->url, &self->removal, &rows, err);
+        good = may_go_on(self, settings, err) && removal_run(self->url, &self->removal, &rows, err);
     }
     leat_settings_destroy(&settings);
     if (good)

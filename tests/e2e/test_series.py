@@ -5,6 +5,8 @@ import csv
 import datetime
 import gzip
 import json
+import os
+import pty
 import signal
 import subprocess
 
@@ -463,3 +465,28 @@ def test_nothing_is_deleted_while_blocks_are_in_flight(cluster):
     harness.until("the other is stored", lambda: cluster.query(
         "SELECT count(*) FROM features_idx WHERE series = 'GBPXAG'") == [(1200,)])
     leat("delete", *store_of(cluster), *ingest_of(cluster), "--series", "EURXAU", "--yes", check=True)
+
+
+def test_what_came_while_a_person_was_asked_is_in_flight_as_well(cluster):
+    send(cluster, SERIES / "EURXAU.csv")
+    mine, its = pty.openpty()
+    process = subprocess.Popen(
+        [harness.BIN / "leat", "delete", *map(str, store_of(cluster)), *ingest_of(cluster),
+         "--series", "EURXAU"], stdin=its, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    persist = cluster["persist"].process
+    try:
+        asked = b""
+        while not asked.endswith(b"[y/N] "):
+            asked += process.stderr.read(1)
+        persist.send_signal(signal.SIGSTOP)
+        leat("send", "--to", cluster.endpoint, "--kind", "series", "--time", "Date", "--wait", "accepted",
+             SERIES / "GBPXAG.csv", check=True)
+        os.write(mine, b"y\n")
+        _, said = process.communicate(timeout=60 * harness.PATIENCE)
+    finally:
+        persist.send_signal(signal.SIGCONT)
+        process.kill()
+        os.close(mine)
+        os.close(its)
+    assert process.returncode == 1 and b"in flight" in said
+    assert cluster.query("SELECT count(*) FROM features_idx WHERE series = 'EURXAU'") == [(1200,)]
