@@ -71,8 +71,6 @@ struct config {
 
 static bool is_asked_for(struct config *self, const struct leat_setting *row, const char *where)
 {
-    if (options_has(self->options, "--changed") && strcmp(where, "default") == 0)
-        return false;
     bool asked = self->options->n_operands == 0;
     for (size_t i = 0; i < self->options->n_operands; i++) {
         const char *name = self->options->operands[i];
@@ -82,7 +80,7 @@ static bool is_asked_for(struct config *self, const struct leat_setting *row, co
         if (i < 64)
             self->matched[i]++;
     }
-    return asked;
+    return asked && (!options_has(self->options, "--changed") || strcmp(where, "default") != 0);
 }
 
 static void add_json(struct config *self, const struct leat_setting *row, const char *value,
@@ -177,10 +175,9 @@ static void on_setting(void *arg, const struct leat_setting *row, const char *va
 /* A name that matched nothing is a mistake. */
 static int judge(const struct config *self)
 {
-    bool changed = options_has(self->options, "--changed");
     int status = LEAT_EXIT_OK;
     for (size_t i = 0; i < self->options->n_operands && i < 64; i++)
-        if (self->matched[i] == 0 && !changed) {
+        if (self->matched[i] == 0) {
             render_complain("leat config", "no setting begins with '%s'",
                             self->options->operands[i]);
             status = LEAT_EXIT_USAGE;

@@ -106,7 +106,10 @@ def test_config_tells_where_each_value_is_from(folder):
     done = leat("config", "text", "log.level", check=True)
     assert "text.max_bytes = " in done.stdout and "store.url" not in done.stdout
     assert "| `store.url` |" in leat("config", "--markdown", check=True).stdout
-    assert leat("config", "nothing").returncode == 2
+    for words in (["nothing"], ["--changed", "nothing"]):
+        done = leat("config", *words)
+        assert done.returncode == 2 and "'nothing'" in done.stderr
+    assert leat("config", "--changed", "log.level", check=True).stdout == "every setting has its default\n"
 
 
 def test_config_refuses_what_is_wrong_with_its_place(folder):
