@@ -269,10 +269,15 @@ static int act(const struct options *options)
     struct dead_find find;
     bool usage = true;
     const struct action *action = find_action(options->n_operands ? options->operands[0] : NULL);
-    if (!action) {
+    if (!action && options->n_operands)
+        render_complain("leat dead",
+                        "there is no action '%s'; there are list, show and replay, see leat help "
+                        "dead",
+                        options->operands[0]);
+    else if (!action)
         render_complain("leat dead", "say what to do: list, show or replay; see leat help dead");
+    if (!action)
         return LEAT_EXIT_USAGE;
-    }
     if (!dead_find_init(&find, options, &err)) {
         render_complain("leat dead", "%s", err.text);
         return LEAT_EXIT_USAGE;

@@ -74,6 +74,8 @@ def test_wrong_words_are_answered_with_the_right_ones():
     assert done.returncode == 2 and "--to needs a value" in done.stderr
     done = leat("send", "--to", "a", "--to", "b", "x")
     assert done.returncode == 2 and "given twice" in done.stderr
+    done = leat("dead", "lst")
+    assert done.returncode == 2 and "'lst'" in done.stderr and "list, show and replay" in done.stderr
     for words in (["send"], ["show"], ["dead"], ["dead", "show"], ["dead", "replay"],
                   ["run", "x"], ["stats", "x"], ["send", "--wait", "long", "x"],
                   ["send", "--kind", "none", "x"], ["send", "--timeout", "-1", "x"],
