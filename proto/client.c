@@ -1,3 +1,4 @@
+#include "proto/address.h"
 #include "proto/channel.h"
 
 #include <errno.h>
@@ -77,13 +78,13 @@ static bool open_one(struct leat_client *self, const char *address, struct leat_
 
 static bool open_channels(struct leat_client *self, const char *endpoints, struct leat_error *err)
 {
-    self->endpoints = strdup(endpoints ? endpoints : "");
+    if (!leat_address_list(endpoints ? endpoints : "", err))
+        return false;
+    self->endpoints = strdup(endpoints);
     if (!self->endpoints)
         return leat_fail(err, "out of memory");
-    char *state, *address = strtok_r(self->endpoints, ", \t", &state);
-    if (!address)
-        return leat_fail(err, "no endpoint to connect to");
-    for (; address; address = strtok_r(NULL, ", \t", &state))
+    char *state, *address = strtok_r(self->endpoints, LEAT_ADDRESS_SEPARATORS, &state);
+    for (; address; address = strtok_r(NULL, LEAT_ADDRESS_SEPARATORS, &state))
         if (!open_one(self, address, err))
             return false;
     return true;

@@ -135,19 +135,20 @@ static int tell(struct replay *self, const struct options *options)
                                                                     : LEAT_EXIT_FAILED;
 }
 
-static int send_all(struct replay *self, const struct dead_find *find, struct query *query,
-                    const struct options *options, double timeout)
+static bool read_words(struct sender_options *how, const struct options *options,
+                       struct leat_error *err)
 {
-    const char *to = options_value(options, "--to");
-    struct sender_options how = {.to = to ? to : sender_default_to,
-                                 .keys = options_value(options, "--keys"),
-                                 .until = LEAT_UNTIL_COMMITTED,
-                                 .timeout = timeout,
-                                 .on_reject = on_reject,
-                                 .on_turn = on_turn,
-                                 .arg = self};
+    how->keys = options_value(options, "--keys");
+    how->timeout = 60;
+    return sender_to(options, &how->to, err) &&
+           options_number(options, "--timeout", 0, 1e9, &how->timeout, err);
+}
+
+static int send_all(struct replay *self, const struct dead_find *find, struct query *query,
+                    const struct options *options, const struct sender_options *how)
+{
     struct leat_error err = {""};
-    self->sender = sender_open(&how, &err);
+    self->sender = sender_open(how, &err);
     if (!self->sender) {
         render_complain("leat dead", "%s", err.text);
         return LEAT_EXIT_FAILED;
@@ -167,8 +168,9 @@ int dead_replay(const struct dead_find *find, struct query *query, const struct 
 {
     struct leat_error err;
     struct replay self = {.trouble = {""}};
-    double timeout = 60;
-    if (!options_number(options, "--timeout", 0, 1e9, &timeout, &err)) {
+    struct sender_options how = {
+        .until = LEAT_UNTIL_COMMITTED, .on_reject = on_reject, .on_turn = on_turn, .arg = &self};
+    if (!read_words(&how, options, &err)) {
         render_complain("leat dead", "%s", err.text);
         return LEAT_EXIT_USAGE;
     }
@@ -185,7 +187,7 @@ int dead_replay(const struct dead_find *find, struct query *query, const struct 
         return LEAT_EXIT_FAILED;
     }
     msgpack_sbuffer_init(&self.record);
-    int status = send_all(&self, find, query, options, timeout);
+    int status = send_all(&self, find, query, options, &how);
     msgpack_sbuffer_destroy(&self.record);
     free(self.keys);
     return status;

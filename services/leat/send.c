@@ -199,8 +199,8 @@ static bool read_words(struct sending_options *self, const struct options *o, st
     word = options_value(o, "--format");
     if (word && !reader_format_parse(word, &self->reading.format))
         return leat_fail(err, "there is no format '%s'; there are ndjson, csv and tsv", word);
-    word = options_value(o, "--to");
-    self->how.to = word ? word : sender_default_to;
+    if (!sender_to(o, &self->how.to, err))
+        return false;
     word = options_value(o, "--wait");
     self->how.until = LEAT_UNTIL_COMMITTED;
     if (word && strcmp(word, "accepted") == 0)

@@ -1,5 +1,6 @@
 #include "services/leat/sender.h"
 
+#include "proto/address.h"
 #include "services/runtime/clock.h"
 
 #include <signal.h>
@@ -13,8 +14,6 @@ enum {
     CONNECT_MS = 5000,
     LINGER_MS = 2000,
 };
-
-const char sender_default_to[] = "tcp://127.0.0.1:5550";
 
 static volatile sig_atomic_t interrupted;
 
@@ -42,6 +41,13 @@ static void catch_signals(struct sender *self)
     interrupted = 0;
     sigaction(SIGINT, &action, &self->old_int);
     sigaction(SIGTERM, &action, &self->old_term);
+}
+
+bool sender_to(const struct options *options, const char **to, struct leat_error *err)
+{
+    const char *given = options_value(options, "--to");
+    *to = given ? given : "tcp://127.0.0.1:5550";
+    return leat_address_list(*to, err) || leat_fail_in(err, "--to");
 }
 
 static int connect_ms(double timeout)

@@ -5,6 +5,7 @@
 
 #include "proto/leat.h"
 #include "proto/wire.h"
+#include "services/leat/options.h"
 
 enum sender_end {
     SENDER_FINE,
@@ -24,8 +25,9 @@ struct sender_options {
     void *arg;
 };
 
-/* Where `leat run` and leat-ingest listen when nobody says otherwise. */
-extern const char sender_default_to[];
+/* The value of --to, or where `leat run` and leat-ingest listen when nobody says otherwise. False:
+ * it is no address. */
+bool sender_to(const struct options *options, const char **to, struct leat_error *err);
 
 struct sender;
 

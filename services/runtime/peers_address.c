@@ -1,20 +1,15 @@
 #include "services/runtime/peers_address.h"
 
+#include "proto/address.h"
+
 #include <arpa/inet.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 void peers_address_of_host(const char *host, const char *port, char out[PEERS_ADDRESS_TEXT])
 {
     const char *format = strchr(host, ':') ? "tcp://[%s]:%s" : "tcp://%s:%s";
     snprintf(out, PEERS_ADDRESS_TEXT, format, host, port);
-}
-
-static bool port_ok(const char *port)
-{
-    return strlen(port) <= 5 && port[0] && strspn(port, "0123456789") == strlen(port) &&
-           atoi(port) >= 1 && atoi(port) <= 65535;
 }
 
 /* Numeric hosts are written again in their one canonical form. */
@@ -30,7 +25,7 @@ static bool parse_tcp(const char *text, struct peers_address *out, struct leat_e
     const char *host = text + strlen("tcp://");
     const char *colon = strrchr(host, ':');
     char numeric[LEAT_HOST_TEXT];
-    if (!colon || !port_ok(colon + 1))
+    if (!colon || !leat_address_port(colon + 1, 1))
         return leat_fail(err, "\"%.100s\" has no port (1 to 65535) at its end", text);
     size_t size = (size_t)(colon - host);
     if (size >= 2 && host[0] == '[' && host[size - 1] == ']') {

@@ -1,8 +1,9 @@
 #include "services/runtime/sockets.h"
 
+#include "proto/address.h"
+
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
 
@@ -126,14 +127,11 @@ static const char *bind_reason(int code)
     }
 }
 
-/* libzmq takes a port modulo 65536 and binds another one than was said. */
 static bool port_ok(const char *address)
 {
     const char *colon = strrchr(address, ':');
-    if (strncmp(address, "tcp://", 6) != 0 || strcmp(colon, ":*") == 0)
-        return true;
-    size_t digits = strspn(colon + 1, "0123456789");
-    return digits > 0 && digits < 6 && colon[1 + digits] == 0 && atoi(colon + 1) <= 65535;
+    return strncmp(address, "tcp://", 6) != 0 || strcmp(colon, ":*") == 0 ||
+           leat_address_port(colon + 1, 0);
 }
 
 static bool bind_one(void *socket, const char *address, const char *setting, struct leat_error *err)

@@ -260,8 +260,21 @@ def test_send_gives_up_when_nobody_is_there(folder):
     address = f"tcp://127.0.0.1:{harness.free_port()}"
     done = leat("send", "--to", address, "--timeout", "0.3", path)
     assert done.returncode == 1 and address in done.stderr
-    done = leat("send", "--to", "nonsense", path)
-    assert done.returncode == 1 and "nonsense" in done.stderr
+
+
+def test_an_address_that_is_none_is_a_wrong_word(folder, grave):
+    path = ndjson(folder / "a.ndjson", {"id": "a", "text": "one"})
+    for to, said in {
+        "localhost:5550": "localhost:5550 is no address to connect to: expected tcp://HOST:PORT",
+        "tcp://localhost": "tcp://localhost is no address to connect to: expected tcp://HOST:PORT",
+        "tcp://127.0.0.1:99999": "a port from 1 to 65535",
+        "tcp://127.0.0.1:5550,127.0.0.1:5551": "127.0.0.1:5551 is no address",
+        "": "no endpoint",
+    }.items():
+        for words in (["send", path], ["dead", "replay", "--all", "--data", grave.data]):
+            done = leat(*words, "--to", to)
+            assert done.returncode == 2 and done.stdout == ""
+            assert said in done.stderr and done.stderr.startswith(f"leat {words[0]}: --to: ")
 
 
 class Stuck:

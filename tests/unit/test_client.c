@@ -651,7 +651,18 @@ static void what_cannot_be_connected_is_told(void **state)
     f->options.endpoints = "tcp://127.0.0.1:1";
     refuse_to_connect(f, "cannot be reached");
     f->options.endpoints = "nonsense";
-    refuse_to_connect(f, "nonsense is no address");
+    refuse_to_connect(f, "nonsense is no address to connect to: expected tcp://HOST:PORT");
+    f->options.endpoints = "localhost:5550";
+    refuse_to_connect(f, "expected tcp://HOST:PORT");
+    f->options.endpoints = "tcp://localhost";
+    refuse_to_connect(f, "tcp://localhost is no address to connect to");
+    f->options.endpoints = "tcp://:5550";
+    refuse_to_connect(f, "tcp://:5550 is no address");
+    f->options.endpoints = "tcp://127.0.0.1:1 ,\ttcp://127.0.0.1:65537";
+    refuse_to_connect(f, "tcp://127.0.0.1:65537 is no address to connect to: expected "
+                         "tcp://HOST:PORT, with a port from 1 to 65535");
+    f->options.endpoints = NULL;
+    refuse_to_connect(f, "no endpoint");
     f->options.endpoints = "";
     refuse_to_connect(f, "no endpoint");
     f->options.endpoints = "tcp://127.0.0.1:1,tcp://127.0.0.1:1";
