@@ -155,6 +155,8 @@ static int send_all(struct replay *self, const struct dead_find *find, struct qu
     }
     if (!dead_find_rows(find, query, 0, send_row, self, &err))
         self->trouble = err;
+    else if (!self->trouble.text[0])
+        self->matched = self->sent + self->unfit; /* some came or went since they were counted */
     if (!self->trouble.text[0])
         sender_finish(self->sender, &self->trouble);
     if (sender_end(self->sender) != SENDER_FINE)

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import json
 import signal
+import sqlite3
 import subprocess
 
 import msgpack
@@ -556,6 +557,25 @@ def test_a_replayed_dead_letter_goes_when_its_record_is_stored(grave, folder):
     done = leat("dead", "replay", *data, "--code", "text_too_long", "--to", grave.endpoint,
                 check=True)
     assert "0 replayed of 0" in done.stdout
+
+
+def test_a_replay_is_judged_by_what_it_read(grave, wires):
+    grave.program.stop()
+    grave.arguments = ()
+    grave.start()
+    way = wires.wire(grave.endpoint)
+    way.hold()
+    process = subprocess.Popen(
+        [harness.BIN / "leat", "dead", "replay", "--all", "--data", grave.data, "--to", way.endpoint,
+         "--json"], stdout=subprocess.PIPE, text=True)
+    until("it has counted and connects", lambda: way.links)
+    with contextlib.closing(sqlite3.connect(f"{grave.data}/leat.db", timeout=30)) as store, store:
+        store.execute("DELETE FROM dead_letters WHERE id IS NOT 'long'")
+    way.release()
+    out, _ = process.communicate(timeout=60)
+    assert json.loads(out) == {"matched": 1, "sent": 1, "stored": 1, "dead": 0, "rejected": 0,
+                               "error": None}
+    assert process.returncode == 0
 
 
 def test_a_replay_never_overwrites_what_came_later(grave, folder):
