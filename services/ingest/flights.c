@@ -45,6 +45,9 @@ struct flights {
     uint64_t order_back; /* highest that has come back */
     struct rtt rtt;
 
+    int64_t doubt_until; /* what was sent up to then has lived through a standstill */
+    int64_t calm_at;     /* when such copies began to come back */
+
     int64_t back_at;  /* when something came back last, or when the window was last empty */
     uint32_t probes;  /* since then */
     int64_t probe_at; /* the last of them */
@@ -282,6 +285,21 @@ static const struct copy *last_copy(const struct flight *f)
     return copy_of(f, f->attempt);
 }
 
+/* What a copy's round trip tells. Of one that lived through a standstill nobody knows: the stage
+ * may be so slow, or the store was away, or this process was stopped. So the first of these to come
+ * back counts for at most FLIGHTS_DOUBT timeouts and the others not at all: a slow stage is learned
+ * within a few batches, and after an outage of an hour no flow waits for hours. */
+static void learn(struct flights *self, const struct copy *copy, bool standstill, int64_t now)
+{
+    int64_t us = now - copy->at, most = FLIGHTS_DOUBT * rtt_timeout(&self->rtt);
+    if (copy->at > self->doubt_until) {
+        rtt_sample(&self->rtt, us);
+    } else if (standstill) {
+        rtt_sample(&self->rtt, us < most ? us : most);
+        self->calm_at = now;
+    }
+}
+
 bool flights_acked(struct flights *self, uint64_t seq, uint32_t attempt, int64_t now)
 {
     uint32_t i = find(self, seq);
@@ -289,11 +307,15 @@ bool flights_acked(struct flights *self, uint64_t seq, uint32_t attempt, int64_t
         return false;
     advance(self, now);
     struct flight *f = &self->flights[i];
+    /* Nothing came back for longer than the timeout. */
+    bool standstill = now - self->back_at >= rtt_timeout(&self->rtt);
+    if (standstill)
+        self->doubt_until = now - rtt_timeout(&self->rtt);
     /* Only the copy that came back tells anything: that a first copy is back after its probe was
      * sent says nothing about what was sent between the two. */
     const struct copy *copy = attempt ? copy_of(f, attempt) : NULL;
     if (copy) {
-        rtt_sample(&self->rtt, now - copy->at);
+        learn(self, copy, standstill, now);
         if (copy->order > self->order_back)
             self->order_back = copy->order;
     }
@@ -313,6 +335,13 @@ void flights_forget(struct flights *self, uint64_t seq)
         drop(self, i);
 }
 
+/* How long a copy could have come back. A standstill does not count: what waits behind it shall
+ * have its time when it is over. */
+static int64_t waited(const struct flights *self, const struct copy *copy, int64_t now)
+{
+    return now - (copy->at > self->calm_at ? copy->at : self->calm_at);
+}
+
 /* The first batch, in the order of sending, that timed out and was overtaken. */
 static uint32_t overtaken(struct flights *self, int64_t now)
 {
@@ -322,9 +351,9 @@ static uint32_t overtaken(struct flights *self, int64_t now)
     for (uint32_t i = self->first_sent; i != NONE; i = self->flights[i].by_order_next) {
         const struct flight *f = &self->flights[i];
         const struct copy *copy = last_copy(f);
-        if (copy->order >= self->order_back || now - copy->at < least)
+        if (copy->order >= self->order_back || waited(self, copy, now) < least)
             break;
-        if (now - copy->at >= rtt_timeout_of(&self->rtt, f->attempt))
+        if (waited(self, copy, now) >= rtt_timeout_of(&self->rtt, f->attempt))
             return i;
     }
     self->scan_at = now + SCAN_PAUSE_US;

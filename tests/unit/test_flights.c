@@ -246,6 +246,171 @@ static void a_stop_of_the_process_itself_sends_nothing_again(void **state)
     assert_int_equal(sky->resent, 0);
 }
 
+/* An outage of an hour, after which the first `lost` of the batches in flight are gone and the rest
+ * is back at once. How long it takes until all of these were sent again, each copy being back at
+ * once; with or without fresh batches that want to follow. */
+static int64_t recover(struct sky *sky, uint64_t in_flight, uint64_t lost, bool traffic)
+{
+    uint64_t first = sky->next;
+    for (uint64_t i = 0; i < in_flight; i++)
+        send_one(sky, 64 * KB);
+    pass(sky, 3600ll * SECOND);
+    for (uint64_t seq = first + lost; seq < first + in_flight; seq++)
+        ack(sky, seq, 1);
+
+    struct flights_due due;
+    int64_t back = sky->now;
+    while (lost > 0 && sky->now - back < 7200ll * SECOND) {
+        sky->now += 50 * MS;
+        while (flights_due(sky->flights, sky->now, &due)) {
+            lost -= due.seq < first + in_flight;
+            ack(sky, due.seq, flights_resent(sky->flights, due.seq, sky->now));
+        }
+        if (traffic && flights_open(sky->flights, 1)) {
+            send_one(sky, 64 * KB);
+            ack(sky, sky->next - 1, 1);
+        }
+    }
+    return sky->now - back;
+}
+
+static void a_flow_goes_on_soon_after_an_outage_of_an_hour(void **state)
+{
+    struct sky *sky = *state;
+    static const struct {
+        uint64_t in_flight, lost;
+    } cases[] = {{40, 36}, {40, 20}, {40, 1}, {2, 1}};
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        settle(sky);
+        assert_in_range(recover(sky, cases[i / 2].in_flight, cases[i / 2].lost, i % 2), 0,
+                        20 * SECOND);
+        assert_int_equal(flights_batches(sky->flights), 0);
+        assert_in_range(rtt_timeout(flights_rtt(sky->flights)), 1 * SECOND, 20 * SECOND);
+        sky->resent = 0;
+    }
+}
+
+static void what_waits_behind_an_outage_has_its_time_when_it_is_over(void **state)
+{
+    struct sky *sky = *state;
+    settle(sky);
+    uint64_t first = sky->next;
+    for (int i = 0; i < 100; i++)
+        send_one(sky, 64 * KB);
+    pass(sky, 600ll * SECOND);
+    size_t probes = sky->probes;
+    /* Two instances of persist, of which the one with the later half is the first to go on. */
+    for (uint64_t seq = first + 50; seq < first + 100; seq++)
+        ack(sky, seq, 1);
+    pass(sky, 900 * MS);
+    assert_int_equal(sky->resent, probes);
+    for (uint64_t seq = first; seq < first + 50; seq++)
+        ack(sky, seq, 1);
+}
+
+static void a_stop_of_the_process_for_an_hour_is_no_round_trip(void **state)
+{
+    struct sky *sky = *state;
+    settle(sky);
+    uint64_t first = sky->next;
+    for (int i = 0; i < 40; i++)
+        send_one(sky, 64 * KB);
+    pass(sky, 10 * MS);
+    sky->now += 3600ll * SECOND;
+    for (uint64_t seq = first; seq < first + 39; seq++)
+        ack(sky, seq, 1);
+    judge(sky);
+    assert_int_equal(sky->resent, 0);
+    /* The last one is lost. */
+    pass(sky, 20ll * SECOND);
+    assert_int_equal(sky->last, first + 39);
+    assert_in_range(rtt_timeout(flights_rtt(sky->flights)), 1 * SECOND, 20 * SECOND);
+}
+
+/* A stage behind the window: instances that take what comes in its order, copies too, each `us`
+ * over it. The work of a copy is done in full although nobody waits for it any more. */
+enum { MILL_INSTANCES = 8, MILL_QUEUE = 1 << 16 };
+
+struct mill {
+    size_t instances, done, most_waiting;
+    int64_t us;
+    struct {
+        uint64_t seq;
+        uint32_t attempt;
+    } queue[MILL_QUEUE], at[MILL_INSTANCES];
+    size_t head, tail;
+    int64_t until[MILL_INSTANCES];
+};
+
+static void mill_put(struct mill *mill, uint64_t seq, uint32_t attempt)
+{
+    assert_true(mill->tail - mill->head < MILL_QUEUE);
+    mill->queue[mill->tail % MILL_QUEUE].seq = seq;
+    mill->queue[mill->tail++ % MILL_QUEUE].attempt = attempt;
+}
+
+static void mill_turn(struct mill *mill, struct sky *sky)
+{
+    for (size_t i = 0; i < mill->instances; i++) {
+        if (mill->until[i] && mill->until[i] <= sky->now) {
+            mill->until[i] = 0;
+            mill->done +=
+                flights_acked(sky->flights, mill->at[i].seq, mill->at[i].attempt, sky->now);
+        }
+        if (!mill->until[i] && mill->head < mill->tail) {
+            mill->at[i] = mill->queue[mill->head++ % MILL_QUEUE];
+            /* Up to 15 % more or less, by a fixed pattern. */
+            mill->until[i] = sky->now + mill->us * (85 + (int64_t)(mill->head * 7 % 31)) / 100;
+        }
+    }
+    if (mill->tail - mill->head > mill->most_waiting)
+        mill->most_waiting = mill->tail - mill->head;
+}
+
+/* An endless backlog of batches of 256 KB for so long, with one instance of the first stage. How
+ * many come back in the time. */
+static size_t grind(struct sky *sky, struct mill *mill, int64_t us)
+{
+    struct flights_due due;
+    size_t before = mill->done;
+    for (int64_t end = sky->now + us; sky->now < end; sky->now += 100 * MS) {
+        mill_turn(mill, sky);
+        while (flights_due(sky->flights, sky->now, &due)) {
+            mill_put(mill, due.seq, flights_resent(sky->flights, due.seq, sky->now));
+            sky->resent++;
+        }
+        while (flights_open(sky->flights, 1)) {
+            mill_put(mill, sky->next, 1);
+            send_one(sky, 256 * KB);
+        }
+    }
+    return mill->done - before;
+}
+
+/* Twenty hours of five minutes a batch, then ten more in which nothing is sent again. */
+static void learn_a_slow_stage(struct sky *sky, size_t instances)
+{
+    struct mill *mill = calloc(1, sizeof *mill);
+    *mill = (struct mill){.instances = instances, .us = 300ll * SECOND};
+    grind(sky, mill, 20 * 3600ll * SECOND);
+    size_t resent = sky->resent;
+    assert_in_range(resent, 1, 60);
+    grind(sky, mill, 10 * 3600ll * SECOND);
+    assert_int_equal(sky->resent, resent);
+    free(mill);
+}
+
+static void a_stage_of_minutes_a_batch_is_learned_and_makes_no_storm(void **state)
+{
+    learn_a_slow_stage(*state, 1);
+}
+
+static void a_stage_that_becomes_slow_is_learned_too(void **state)
+{
+    settle(*state);
+    learn_a_slow_stage(*state, 4);
+}
+
 static void the_window_begins_small_and_opens_with_the_rate(void **state)
 {
     struct sky *sky = *state;
@@ -384,6 +549,11 @@ int main(void)
         TEST(a_batch_lost_again_and_again_waits_longer_each_time),
         TEST(an_ack_that_comes_twice_counts_once),
         TEST(a_stop_of_the_process_itself_sends_nothing_again),
+        TEST(a_flow_goes_on_soon_after_an_outage_of_an_hour),
+        TEST(what_waits_behind_an_outage_has_its_time_when_it_is_over),
+        TEST(a_stop_of_the_process_for_an_hour_is_no_round_trip),
+        TEST(a_stage_of_minutes_a_batch_is_learned_and_makes_no_storm),
+        TEST(a_stage_that_becomes_slow_is_learned_too),
         TEST(the_window_begins_small_and_opens_with_the_rate),
         TEST(a_slow_store_closes_the_window_to_two_seconds_of_its_rate),
         TEST(the_window_has_a_limit),
