@@ -6,8 +6,7 @@
 
 enum {
     KNOWN_COPIES = 4, /* the first copy's time of sending is kept, and those of the last three */
-    BUCKETS = 20,     /* of acknowledged bytes, over FLIGHTS_SPAN_US */
-    BUCKET_US = FLIGHTS_SPAN_US / BUCKETS,
+    BUCKETS = 20,     /* of acknowledged bytes, over the span of the window */
     FIRST_CAPACITY = 256,
     SCAN_PAUSE_US = 10 * 1000, /* timers need no finer judgement */
 };
@@ -23,6 +22,7 @@ struct copy {
 struct flight {
     uint64_t seq;
     size_t bytes;
+    bool unqueued; /* it went out although the window was full: there was nothing to wait for */
     uint32_t attempt;
     uint32_t chain; /* next of its hash bucket, or of the free list */
     uint32_t by_seq_prev, by_seq_next;
@@ -44,6 +44,7 @@ struct flights {
     uint64_t order;      /* last given */
     uint64_t order_back; /* highest that has come back */
     struct rtt rtt;
+    int64_t base; /* round trip of a batch that waits for no other; 0: not known */
 
     int64_t doubt_until; /* what was sent up to then has lived through a standstill */
     int64_t calm_at;     /* when such copies began to come back */
@@ -54,7 +55,7 @@ struct flights {
 
     int64_t judged_at, hold_until, scan_at;
 
-    size_t acked[BUCKETS]; /* bytes, per BUCKET_US of busy time */
+    size_t acked[BUCKETS]; /* bytes, per part of the span, in busy time */
     size_t acked_sum;
     unsigned bucket;
     int64_t bucket_us; /* busy time in the current bucket */
@@ -170,6 +171,14 @@ static void drop(struct flights *self, uint32_t i)
 
 /* --- the rate of acknowledgements ------------------------------------------------------------- */
 
+/* The time whose acknowledged bytes may be in flight. A stage keeps its rate only while what it
+ * works on is in flight: `base` of that rate. Were the window no more than that it could not grow;
+ * so it is twice as much, and FLIGHTS_SPAN_US to wait. */
+static int64_t span(const struct flights *self)
+{
+    return 2 * self->base + FLIGHTS_SPAN_US;
+}
+
 /* Moves the buckets on by the busy time since the last call. Idle time tells nothing about what the
  * stages can do, and neither does time in which the caller itself stood still. */
 static void advance(struct flights *self, int64_t now)
@@ -181,7 +190,8 @@ static void advance(struct flights *self, int64_t now)
     self->busy_us += passed;
     if (self->busy_us > FLIGHTS_SPAN_US)
         self->busy_us = FLIGHTS_SPAN_US;
-    for (self->bucket_us += passed; self->bucket_us >= BUCKET_US; self->bucket_us -= BUCKET_US) {
+    int64_t part = span(self) / BUCKETS;
+    for (self->bucket_us += passed; self->bucket_us >= part; self->bucket_us -= part) {
         self->bucket = (self->bucket + 1) % BUCKETS;
         self->acked_sum -= self->acked[self->bucket];
         self->acked[self->bucket] = 0;
@@ -244,7 +254,8 @@ void flights_sent(struct flights *self, uint64_t seq, size_t bytes, int64_t now)
     uint32_t i = self->free;
     struct flight *f = &self->flights[i];
     self->free = f->chain;
-    *f = (struct flight){.seq = seq, .bytes = bytes, .attempt = 1};
+    bool unqueued = self->batches == 0 || self->bytes >= flights_size(self);
+    *f = (struct flight){.seq = seq, .bytes = bytes, .attempt = 1, .unqueued = unqueued};
     f->copies[0] = (struct copy){1, ++self->order, now};
     uint32_t *head = &self->buckets[bucket_of(self, seq)];
     f->chain = *head;
@@ -285,15 +296,29 @@ static const struct copy *last_copy(const struct flight *f)
     return copy_of(f, f->attempt);
 }
 
+/* Only a batch that found nothing to wait for tells what one takes by itself (as TCP Vegas' BaseRTT
+ * does): were it learned from others, they would wait longer and longer behind a slow store. What
+ * most of them take is an upper bound. */
+static void learn_base(struct flights *self, const struct flight *f, const struct copy *copy,
+                       int64_t us)
+{
+    if (f->unqueued && copy->attempt == 1)
+        self->base = us;
+    if (self->base > self->rtt.smoothed)
+        self->base = self->rtt.smoothed;
+}
+
 /* What a copy's round trip tells. Of one that lived through a standstill nobody knows: the stage
  * may be so slow, or the store was away, or this process was stopped. So the first of these to come
  * back counts for at most FLIGHTS_DOUBT timeouts and the others not at all: a slow stage is learned
  * within a few batches, and after an outage of an hour no flow waits for hours. */
-static void learn(struct flights *self, const struct copy *copy, bool standstill, int64_t now)
+static void learn(struct flights *self, const struct flight *f, const struct copy *copy,
+                  bool standstill, int64_t now)
 {
     int64_t us = now - copy->at, most = FLIGHTS_DOUBT * rtt_timeout(&self->rtt);
     if (copy->at > self->doubt_until) {
         rtt_sample(&self->rtt, us);
+        learn_base(self, f, copy, us);
     } else if (standstill) {
         rtt_sample(&self->rtt, us < most ? us : most);
         self->calm_at = now;
@@ -315,7 +340,7 @@ bool flights_acked(struct flights *self, uint64_t seq, uint32_t attempt, int64_t
      * sent says nothing about what was sent between the two. */
     const struct copy *copy = attempt ? copy_of(f, attempt) : NULL;
     if (copy) {
-        learn(self, copy, standstill, now);
+        learn(self, f, copy, standstill, now);
         if (copy->order > self->order_back)
             self->order_back = copy->order;
     }

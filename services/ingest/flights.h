@@ -6,9 +6,10 @@
  *
  * Ensures:
  *  1. Another batch may follow while the bytes in flight are fewer than what came back within the
- *     last two busy seconds (so about two seconds of the rate of acknowledgements wait anywhere),
- *     or while there are fewer batches in flight than instances to work on them. What is allowed
- *     is never less than one batch and overshoots by less than one.
+ *     last two busy seconds and twice the time that a batch takes when it waits for no other (so
+ *     batches wait about two seconds, or as long as they take themselves, however slow the store
+ *     is), or while there are fewer batches in flight than instances to work on them. What is
+ *     allowed is never less than one batch and overshoots by less than one.
  *  2. A batch is sent again only after its timeout (rtt.h), and only if something that was sent
  *     later than its last copy has come back: a slow store alone makes nothing due.
  *  3. While nothing comes back at all, only the batch with the lowest seq is sent again, as a
@@ -28,13 +29,13 @@
 #include <stdint.h>
 
 enum {
-    FLIGHTS_SPAN_US = 2 * 1000 * 1000,        /* how much of the acks' rate may be in flight */
+    FLIGHTS_SPAN_US = 2 * 1000 * 1000,        /* how long batches may wait for others */
     FLIGHTS_LEARN_US = 200 * 1000,            /* busy time before the rate is believed */
     FLIGHTS_PROBE_MOST_US = 30 * 1000 * 1000, /* longest pause between probes */
     FLIGHTS_GAP_US = 1000 * 1000,
     FLIGHTS_GRACE_US = 500 * 1000,
     FLIGHTS_DOUBT = 8, /* timeouts: what a round trip through a standstill counts for at most */
-    FLIGHTS_BATCHES_MOST = 65536, /* in flight at once: 128 bytes of memory each */
+    FLIGHTS_BATCHES_MOST = 65536, /* in flight at once: 144 bytes of memory each */
 };
 
 struct flights;

@@ -100,8 +100,8 @@ const struct leat_setting ingest_settings[] = {
      .min = 1024,
      .max = 4096.0 * 1024 * 1024,
      .reloadable = true,
-     .help = "Most bytes of a flow that may be in flight; within it, about two seconds of the "
-             "rate at which acknowledgements come."},
+     .help = "Most bytes of a flow that may be in flight; within it, what comes back in two "
+             "seconds and twice the time that a batch takes by itself."},
     {.name = "text.max_bytes",
      .type = LEAT_SET_BYTES,
      .value = "64KB",

@@ -387,7 +387,8 @@ static size_t grind(struct sky *sky, struct mill *mill, int64_t us)
     return mill->done - before;
 }
 
-/* Twenty hours of five minutes a batch, then ten more in which nothing is sent again. */
+/* Twenty hours of five minutes a batch, then ten more in which nothing is sent again and no
+ * instance is idle. */
 static void learn_a_slow_stage(struct sky *sky, size_t instances)
 {
     struct mill *mill = calloc(1, sizeof *mill);
@@ -395,8 +396,9 @@ static void learn_a_slow_stage(struct sky *sky, size_t instances)
     grind(sky, mill, 20 * 3600ll * SECOND);
     size_t resent = sky->resent;
     assert_in_range(resent, 1, 60);
-    grind(sky, mill, 10 * 3600ll * SECOND);
+    size_t done = grind(sky, mill, 10 * 3600ll * SECOND);
     assert_int_equal(sky->resent, resent);
+    assert_in_range(done, 118 * instances, 122 * instances);
     free(mill);
 }
 
@@ -443,6 +445,38 @@ static void a_slow_store_closes_the_window_to_two_seconds_of_its_rate(void **sta
     }
     assert_in_range(flights_batches(sky->flights), 3, 5);
     assert_int_equal(sky->resent, sky->probes);
+}
+
+/* One instance of the first stage, eight of a second one. */
+static void all_instances_of_a_slow_second_stage_have_work(void **state)
+{
+    struct sky *sky = *state;
+    struct mill *mill = calloc(1, sizeof *mill);
+    *mill = (struct mill){.instances = 8, .us = 10ll * SECOND};
+    grind(sky, mill, 300ll * SECOND);
+    mill->most_waiting = 0;
+    assert_in_range(grind(sky, mill, 600ll * SECOND), 470, 490);
+    /* And not much more: what waits has to wait about as long as it takes. */
+    assert_in_range(mill->most_waiting, 2, 12);
+    assert_int_equal(sky->resent, sky->probes);
+    free(mill);
+}
+
+/* Each burst begins with a batch that waits for nobody, and ends with ones that waited. */
+static void bursts_before_a_slow_store_do_not_open_the_window_more_and_more(void **state)
+{
+    struct sky *sky = *state;
+    struct mill *mill = calloc(1, sizeof *mill);
+    *mill = (struct mill){.instances = 1, .us = 500 * MS};
+    for (int burst = 0; burst < 50; burst++) {
+        grind(sky, mill, 30ll * SECOND);
+        assert_in_range(flights_batches(sky->flights), 4, 9);
+        while (flights_batches(sky->flights) > 0) {
+            sky->now += 100 * MS;
+            mill_turn(mill, sky);
+        }
+    }
+    free(mill);
 }
 
 static void the_window_has_a_limit(void **state)
@@ -556,6 +590,8 @@ int main(void)
         TEST(a_stage_that_becomes_slow_is_learned_too),
         TEST(the_window_begins_small_and_opens_with_the_rate),
         TEST(a_slow_store_closes_the_window_to_two_seconds_of_its_rate),
+        TEST(all_instances_of_a_slow_second_stage_have_work),
+        TEST(bursts_before_a_slow_store_do_not_open_the_window_more_and_more),
         TEST(the_window_has_a_limit),
         TEST(every_instance_may_have_a_batch_whatever_its_size),
         TEST(idle_time_does_not_close_the_window),
