@@ -4,7 +4,10 @@
 
 #include <string.h>
 
-enum { RETRY_US = 500 * 1000 };
+enum {
+    RETRY_US = 500 * 1000,
+    TRY_US = 1000 * 1000, /* how often it is tried whether trouble is over */
+};
 
 static const char no_disk[] = "no space left on the disk of journal.dir";
 static const char broken[] = "the journal cannot be written";
@@ -111,10 +114,52 @@ int64_t commit_due(const struct commit *self, int64_t now)
     return at > now ? at - now : 0;
 }
 
+void commit_try(struct commit *self, int64_t now)
+{
+    struct leat_error err;
+    if (!self->trouble || now - self->tried_at < TRY_US || !commit_enter(self, now))
+        return;
+    self->tried_at = now;
+    commit_note(self, journal_touch(self->journal, &err), &err);
+}
+
+/* After a commit. One that wrote nothing proves nothing. And deleting works on a full disk too:
+ * only an append proves that there is room, or the disk itself. */
+static void trouble_end(struct commit *self, bool changed, bool appended)
+{
+    if (!self->trouble || !changed)
+        return;
+    if (self->trouble != no_disk || appended || journal_has_disk(self->journal, NULL))
+        set_trouble(self, NULL, NULL);
+}
+
+static void succeeded(struct commit *self, bool changed, bool appended, int64_t us)
+{
+    count_all(self);
+    leat_metric_inc(self->meters->commits, 1);
+    leat_metric_inc(self->meters->commit_seconds, us);
+    trouble_end(self, changed, appended);
+}
+
+/* What was spoilt has been told already. */
+static void undone(struct commit *self, enum journal_result result, const struct leat_error *why)
+{
+    if (self->spoilt)
+        return;
+    if (result == JOURNAL_FULL) {
+        /* The map was full: acks go on at once, by themselves. No trouble of the disk's. */
+        leat_metric_inc(self->meters->commit_failures, 1);
+        leat_log(LEAT_WARN, "ingest", "journal_map_full", LEAT_S("error", why->text));
+    } else {
+        failed(self, result == JOURNAL_NO_DISK ? no_disk : broken, why);
+    }
+}
+
 bool commit_end(struct commit *self)
 {
     struct leat_error err = {.text = ""};
     bool appended = journal_pending_bytes(self->journal) > 0;
+    bool changed = journal_changed(self->journal);
     int64_t began = leat_monotonic_us();
     enum journal_result result = JOURNAL_BROKEN;
     if (self->spoilt)
@@ -124,23 +169,10 @@ bool commit_end(struct commit *self)
     self->ended_at = leat_monotonic_us();
     self->parts_before = self->parts;
     self->grew = 0;
-
-    if (result == JOURNAL_OK) {
-        count_all(self);
-        leat_metric_inc(self->meters->commits, 1);
-        leat_metric_inc(self->meters->commit_seconds, self->ended_at - began);
-        /* Deleting works on a full disk too; only an append proves that there is room. */
-        if (self->trouble != no_disk || appended)
-            set_trouble(self, NULL, NULL);
-    } else if (!self->spoilt) {
-        if (result == JOURNAL_FULL) {
-            /* The map was full: acks go on at once, by themselves. No trouble of the disk's. */
-            leat_metric_inc(self->meters->commit_failures, 1);
-            leat_log(LEAT_WARN, "ingest", "journal_map_full", LEAT_S("error", err.text));
-        } else {
-            failed(self, result == JOURNAL_NO_DISK ? no_disk : broken, &err);
-        }
-    }
+    if (result == JOURNAL_OK)
+        succeeded(self, changed, appended, self->ended_at - began);
+    else
+        undone(self, result, &err);
     self->open = self->spoilt = false;
     return result == JOURNAL_OK;
 }

@@ -8,7 +8,9 @@
  *  1. A change that comes alone is committed at once: waiting for company happens only when the
  *     last transaction had some, and then transactions begin at most every `wait_us`.
  *  2. A transaction with as many bytes as `bytes_most` is committed at once.
- *  3. After a failure nothing is written for RETRY_US; readers and answers go on. */
+ *  3. After a failure nothing is written for RETRY_US; readers and answers go on.
+ *  4. While there is trouble it is tried whether that is over, also when nobody comes with a
+ *     change: whoever is not ready may be sent nobody. */
 #ifndef LEAT_INGEST_COMMIT_H
 #define LEAT_INGEST_COMMIT_H
 
@@ -36,7 +38,7 @@ struct commit {
     size_t parts_before;
     struct commit_tally tallies[METERS_KINDS + 1]; /* as meters_kind counts */
     uint32_t grew; /* of the last one that ended: a bit for each flow that has new batches */
-    int64_t ended_at, retry_at;
+    int64_t ended_at, retry_at, tried_at;
     struct leat_log_site refused;
     const char *trouble; /* why nothing can be written now: a constant string, or NULL */
 };
@@ -55,12 +57,15 @@ void commit_count(struct commit *self, const struct leat_flow *flow, uint32_t ac
                   uint32_t rejected, bool batch);
 
 /* What a journal operation that was not JOURNAL_OK means for the transaction: JOURNAL_BROKEN spoils
- * it, JOURNAL_NO_DISK is trouble until something was appended again, JOURNAL_REFUSED is logged; a
- * full journal is the caller's affair. */
+ * it, JOURNAL_NO_DISK is trouble until there is room again, JOURNAL_REFUSED is
+ * logged; a full journal is the caller's affair. */
 void commit_note(struct commit *self, enum journal_result result, const struct leat_error *why);
 
 /* What has been changed cannot stay: the end will undo all of it. */
 void commit_spoil(struct commit *self, const struct leat_error *why);
+
+/* Ensures 4: to be called every second at least. */
+void commit_try(struct commit *self, int64_t now);
 
 /* Microseconds until commit_end should be called; 0: now; -1: nothing is open. */
 int64_t commit_due(const struct commit *self, int64_t now);

@@ -353,6 +353,7 @@ static int64_t turn(struct ingest *self)
     bool all_acks = read_acks(self);
     removals_apply(&self->removals, self->journal, &self->commit, now);
     expire_clients(self, now);
+    commit_try(&self->commit, now);
     bool more = !self->commit.spoilt && door_read(self->door, now);
     more |= !self->commit.spoilt && oneway_read(self->oneway, now);
     end_transaction(self, more || self->commit.spoilt);

@@ -244,6 +244,11 @@ uint64_t journal_pending_bytes(const struct journal *self)
     return self->pending;
 }
 
+bool journal_changed(const struct journal *self)
+{
+    return self->txn && self->changed;
+}
+
 enum journal_result journal_put(struct journal *self, MDB_dbi dbi, const void *key, size_t key_size,
                                 const void *value, size_t size, void **room, struct leat_error *err)
 {

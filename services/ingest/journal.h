@@ -103,6 +103,9 @@ void journal_abort(struct journal *self);
 /* Bytes that the open transaction has appended: commit it when this passes a few MB. */
 uint64_t journal_pending_bytes(const struct journal *self);
 
+/* Whether committing the open transaction writes anything. */
+bool journal_changed(const struct journal *self);
+
 /* --- changes, inside a transaction ----------------------------------------------------------- */
 
 /* A send to take. `items` are opaque here: they come back byte for byte. */
@@ -152,6 +155,9 @@ enum journal_result journal_ack(struct journal *self, const char *kind, uint64_t
 enum journal_result journal_set_aside(struct journal *self, const char *kind, uint64_t seq,
                                       struct journal_acked *acked, struct leat_error *err);
 
+/* Changes nothing, and yet the transaction is written: whether it can be is seen at its commit. */
+enum journal_result journal_touch(struct journal *self, struct leat_error *err);
+
 /* --- questions ------------------------------------------------------------------------------- */
 
 /* 16 random bytes made with the journal. */
@@ -160,6 +166,9 @@ const uint8_t *journal_origin(const struct journal *self);
 /* Whether a batch with `size` bytes of items would be taken now as far as max_bytes goes, counting
  * what the open transaction has appended. */
 bool journal_has_room(const struct journal *self, size_t size);
+
+/* Whether there is disk for the largest batch that may come, which is then kept for it. */
+bool journal_has_disk(struct journal *self, struct leat_error *err);
 
 struct journal_totals {
     uint64_t last_seq;    /* 0: none given yet */

@@ -53,6 +53,13 @@ bool journal_reserve(struct journal *self, uint64_t cost, struct leat_error *err
            leat_fail(err, "%s", reason.text);
 }
 
+bool journal_has_disk(struct journal *self, struct leat_error *err)
+{
+    if (!self->file.env)
+        return leat_fail(err, "the journal in %s is closed after a failure", self->file.dir);
+    return journal_reserve(self, journal_cost(self, self->limits.largest_batch), err);
+}
+
 static bool cost_fits(const struct journal *self, uint64_t cost)
 {
     uint64_t batches, bytes = journal_bytes(&self->now, &batches);

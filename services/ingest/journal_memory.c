@@ -211,6 +211,18 @@ static enum journal_result kind_save(struct journal *self, const struct journal_
     return journal_put(self, self->state, key, (size_t)length, &disk, sizeof disk, NULL, err);
 }
 
+static enum journal_result state_save(struct journal *self, struct leat_error *err)
+{
+    return journal_put(self, self->state, STATE_KEY, sizeof STATE_KEY - 1, &self->now.state,
+                       sizeof self->now.state, NULL, err);
+}
+
+enum journal_result journal_touch(struct journal *self, struct leat_error *err)
+{
+    enum journal_result result = journal_writable(self, err);
+    return result == JOURNAL_OK ? state_save(self, err) : result;
+}
+
 enum journal_result journal_memory_save(struct journal *self, struct leat_error *err)
 {
     enum journal_result result = JOURNAL_OK;
@@ -224,8 +236,7 @@ enum journal_result journal_memory_save(struct journal *self, struct leat_error 
     state->check = journal_check(state, offsetof(struct disk_state, check), 0);
     if (result != JOURNAL_OK || state->check == self->synced.state.check)
         return result;
-    return journal_put(self, self->state, STATE_KEY, sizeof STATE_KEY - 1, state, sizeof *state,
-                       NULL, err);
+    return state_save(self, err);
 }
 
 struct journal_kind *journal_kind_find(struct journal_memory *memory, const char *name)

@@ -696,6 +696,8 @@ static void a_disk_without_room_is_busy_and_not_ready_until_there_is(void **stat
     assert_non_null(atomic_load(&pit->host.reason));
 
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    while (atomic_load(&pit->host.state) != LEAT_READY) /* although nobody comes */
+        usleep(1000);
     do {
         usleep((useconds_t)c.m.retry_ms * 1000);
         pit_client_send(&c, seq, 500);
@@ -705,8 +707,6 @@ static void a_disk_without_room_is_busy_and_not_ready_until_there_is(void **stat
     assert_int_equal(c.m.type, LEAT_ACK);
     assert_int_equal(c.m.accepted, 500);
     assert_int_equal(c.m.seq, seq);
-    while (atomic_load(&pit->host.state) != LEAT_READY)
-        usleep(1000);
     pit_commit(pit, 5 + (size_t)(seq - 1) * 500);
     pit_client_close(&c);
 }

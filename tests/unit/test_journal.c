@@ -14,8 +14,6 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,49 +23,7 @@
 #include "services/ingest/clients.h"
 #include "services/ingest/journal.h"
 #include "services/ingest/journal_private.h" /* to build journals that are wrong, or nearly used up */
-
-/* --- a disk that fails on request ---------------------------------------------------------------
- * LMDB's calls of these come here first: it is another library's symbol of the same name. */
-
-static struct {
-    int data;  /* errno for page writes; 0: none */
-    int meta;  /* errno for writes of a meta page */
-    int flush; /* errno for fdatasync */
-} fault;
-
-/* The labels are what LMDB was linked to, whatever this program's size of off_t makes of the names.
- */
-ssize_t failing_pwrite(int fd, const void *bytes, size_t size, off_t at) __asm__("pwrite");
-ssize_t failing_writev(int fd, const struct iovec *parts, int count) __asm__("writev");
-int failing_fdatasync(int fd) __asm__("fdatasync");
-
-ssize_t failing_pwrite(int fd, const void *bytes, size_t size, off_t at)
-{
-    bool meta = size < 512 && at < 65536;
-    if (meta ? fault.meta : fault.data) {
-        errno = meta ? fault.meta : fault.data;
-        return -1;
-    }
-    return syscall(SYS_pwrite64, fd, bytes, size, at);
-}
-
-ssize_t failing_writev(int fd, const struct iovec *parts, int count)
-{
-    if (fault.data) {
-        errno = fault.data;
-        return -1;
-    }
-    return syscall(SYS_writev, fd, parts, count);
-}
-
-int failing_fdatasync(int fd)
-{
-    if (fault.flush) {
-        errno = fault.flush;
-        return -1;
-    }
-    return (int)syscall(SYS_fdatasync, fd);
-}
+#include "tests/unit/failing_disk.h"
 
 /* --- scaffolding ----------------------------------------------------------------------------- */
 
@@ -88,7 +44,7 @@ static int bench_make(void **state)
     snprintf(bench->file, sizeof bench->file, "%s/journal.mdb", bench->dir);
     bench->limits = journal_limits_default();
     bench->limits.reserve_bytes = 1 << 20;
-    fault = (__typeof__(fault)){0};
+    disk_works();
     *state = bench;
     return 0;
 }
@@ -97,7 +53,7 @@ static int bench_remove(void **state)
 {
     struct bench *bench = *state;
     char command[160];
-    fault = (__typeof__(fault)){0};
+    disk_works();
     journal_close(&bench->journal);
     umount2(bench->root, MNT_DETACH); /* of the tests that mount there */
     snprintf(command, sizeof command, "rm -rf %s", bench->root);
