@@ -88,7 +88,7 @@ static void count_all(struct commit *self)
 
 void commit_spoil(struct commit *self, const struct leat_error *why)
 {
-    self->spoilt = true;
+    self->spoilt = self->open;
     failed(self, broken, why);
 }
 
@@ -139,11 +139,18 @@ static void succeeded(struct commit *self, bool changed, bool appended, int64_t 
     leat_metric_inc(self->meters->commits, 1);
     leat_metric_inc(self->meters->commit_seconds, us);
     trouble_end(self, changed, appended);
+    /* After a meta page that could not be written only reading the file again tells what is there:
+     * perhaps a batch whose sender was answered busy, and which nobody sends again once it is held.
+     */
+    if (self->unsure)
+        self->grew = UINT32_MAX;
+    self->unsure = false;
 }
 
 /* What was spoilt has been told already. */
 static void undone(struct commit *self, enum journal_result result, const struct leat_error *why)
 {
+    self->unsure = true;
     if (self->spoilt)
         return;
     if (result == JOURNAL_FULL) {

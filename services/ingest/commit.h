@@ -33,11 +33,12 @@ struct commit {
 
     bool open;    /* something has been changed since the last end */
     bool spoilt;  /* it must be undone */
+    bool unsure;  /* one has failed: what is on disk may be more than is known */
     size_t parts; /* messages in the open transaction */
     size_t bytes; /* of these */
     size_t parts_before;
     struct commit_tally tallies[METERS_KINDS + 1]; /* as meters_kind counts */
-    uint32_t grew; /* of the last one that ended: a bit for each flow that has new batches */
+    uint32_t grew; /* of the last one that ended: a bit for each flow that may have new batches */
     int64_t ended_at, retry_at, tried_at;
     struct leat_log_site refused;
     const char *trouble; /* why nothing can be written now: a constant string, or NULL */
@@ -57,11 +58,11 @@ void commit_count(struct commit *self, const struct leat_flow *flow, uint32_t ac
                   uint32_t rejected, bool batch);
 
 /* What a journal operation that was not JOURNAL_OK means for the transaction: JOURNAL_BROKEN spoils
- * it, JOURNAL_NO_DISK is trouble until there is room again, JOURNAL_REFUSED is
+ * it if one is open, JOURNAL_NO_DISK is trouble until there is room again, JOURNAL_REFUSED is
  * logged; a full journal is the caller's affair. */
 void commit_note(struct commit *self, enum journal_result result, const struct leat_error *why);
 
-/* What has been changed cannot stay: the end will undo all of it. */
+/* What has been changed (if anything has) cannot stay: the end will undo all of it. */
 void commit_spoil(struct commit *self, const struct leat_error *why);
 
 /* Ensures 4: to be called every second at least. */

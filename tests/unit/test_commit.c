@@ -1,6 +1,7 @@
 /* Group commit over a journal whose disk fails: what is trouble, and when it is over. */
 #include "services/ingest/commit.h"
 
+#include "services/ingest/backlog.h"
 #include "services/runtime/clock.h"
 #include "tests/unit/failing_disk.h"
 
@@ -124,6 +125,50 @@ static void without_trouble_nothing_is_tried(void **state)
     assert_false(bench->commit.open);
 }
 
+/* A commit that failed and is on disk all the same: its batch must not wait for another one. */
+static void what_a_failed_commit_left_on_disk_is_dispatched(void **state)
+{
+    struct bench *bench = *state;
+    struct backlog_batch batch;
+    struct leat_error err;
+    fault.meta = EIO;
+    fault.lie = true;
+    assert_int_equal(append(bench), JOURNAL_OK);
+    assert_false(commit_end(&bench->commit));
+    assert_int_equal(backlog_next(bench->journal, "text", 0, &batch, &err), BACKLOG_END);
+    disk_works();
+    try_alone(bench);
+    assert_int_equal(backlog_next(bench->journal, "text", 0, &batch, &err), BACKLOG_BATCH);
+    assert_int_equal(bench->commit.grew, UINT32_MAX);
+    try_alone(bench);
+    assert_true(enter(bench));
+    assert_true(commit_end(&bench->commit));
+    assert_int_equal(bench->commit.grew, 0);
+}
+
+/* A journal that cannot even be read spoils no transaction when there is none. */
+static void trouble_outside_of_a_transaction_leaves_none_to_end(void **state)
+{
+    struct bench *bench = *state;
+    char away[128];
+    struct leat_error err;
+    fault.meta = EIO; /* after which the file is opened anew */
+    assert_int_equal(append(bench), JOURNAL_OK);
+    assert_false(commit_end(&bench->commit));
+    snprintf(away, sizeof away, "%s.away", bench->file);
+    assert_int_equal(rename(bench->file, away), 0);
+    disk_works();
+    assert_false(enter(bench));
+    leat_fail(&err, "closed after a failure");
+    commit_note(&bench->commit, JOURNAL_BROKEN, &err);
+    assert_false(bench->commit.spoilt);
+    assert_int_equal(commit_due(&bench->commit, bench->now), -1);
+    assert_int_equal(rename(away, bench->file), 0);
+    assert_int_equal(append(bench), JOURNAL_OK);
+    assert_true(commit_end(&bench->commit));
+    assert_null(bench->commit.trouble);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -132,6 +177,8 @@ int main(void)
         TEST(trouble_is_over_when_a_commit_wrote_something),
         TEST(a_disk_that_has_room_again_is_found_by_itself),
         TEST(without_trouble_nothing_is_tried),
+        TEST(what_a_failed_commit_left_on_disk_is_dispatched),
+        TEST(trouble_outside_of_a_transaction_leaves_none_to_end),
     };
     return cmocka_run_group_tests_name("commit", tests, NULL, NULL);
 }
