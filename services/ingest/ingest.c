@@ -379,6 +379,22 @@ static bool drained(const struct ingest *self)
            oneway_waiting(self->oneway) == 0 && !self->commit.open;
 }
 
+/* After the last transaction. What was read from the one-way port and could not be journaled is
+ * gone: nobody was told that it was taken, so nobody sends it again. */
+static enum leat_exit ended(const struct ingest *self, bool done)
+{
+    size_t lost = oneway_waiting(self->oneway);
+    leat_log(LEAT_INFO, "ingest", "ended", LEAT_I("in_flight", dispatch_in_flight(self->dispatch)),
+             LEAT_I("journal_batches", journal_totals(self->journal).batches));
+    if (lost > 0) {
+        leat_log(LEAT_ERR, "ingest", "oneway_frames_lost", LEAT_I("frames", lost),
+                 LEAT_S("reason",
+                        self->commit.trouble ? self->commit.trouble : "the journal took no more"));
+        return LEAT_EXIT_FAILED;
+    }
+    return done ? LEAT_EXIT_OK : LEAT_EXIT_DEADLINE;
+}
+
 static enum leat_exit ingest_run(struct leat_host *host)
 {
     struct ingest self = {.host = host};
@@ -386,21 +402,17 @@ static enum leat_exit ingest_run(struct leat_host *host)
     enum leat_exit status = LEAT_EXIT_FAILED;
     if (ingest_open(&self, &err)) {
         int64_t wait = 0;
-        for (;;) {
+        bool done, late;
+        do {
             wait_for_work(&self, wait);
             obey(&self);
             wait = turn(&self);
-            bool done = drained(&self);
-            if (self.stopping || (self.draining && (done || leat_monotonic_us() > self.deadline))) {
-                status = done ? LEAT_EXIT_OK : LEAT_EXIT_DEADLINE;
-                break;
-            }
-        }
+            done = drained(&self);
+            late = leat_monotonic_us() > self.deadline;
+        } while (!self.stopping && !(self.draining && (done || late)));
         /* What is in the open transaction has been read; its senders get their answers. */
         end_transaction(&self, true);
-        leat_log(LEAT_INFO, "ingest", "ended",
-                 LEAT_I("in_flight", dispatch_in_flight(self.dispatch)),
-                 LEAT_I("journal_batches", journal_totals(self.journal).batches));
+        status = ended(&self, done);
     } else {
         leat_log(LEAT_ERR, "ingest", "cannot_start", LEAT_S("reason", err.text));
     }

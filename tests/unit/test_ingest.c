@@ -1107,6 +1107,36 @@ static void a_drain_that_takes_too_long_says_so(void **state)
     pit_client_close(&c);
 }
 
+/* What was read from the one-way port is in nobody's hands but ingest's. */
+static void one_way_records_that_could_not_be_written_make_the_end_a_failure(void **state)
+{
+    struct pit *pit = *state;
+    static const char *const orders[] = {"d50", "s"};
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    for (int i = 0; i < 2; i++) {
+        pit_start(pit);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){0, limit.rlim_max}), 0);
+        void *push = pit_socket(pit, ZMQ_PUSH, pit->oneway);
+        msgpack_sbuffer records, frame;
+        msgpack_sbuffer_init(&records);
+        msgpack_sbuffer_init(&frame);
+        pit_text(&records, "1", "a text");
+        leat_message_oneway(&frame, "text", 1,
+                            (struct leat_span){(const uint8_t *)records.data, records.size});
+        assert_true(zmq_send(push, frame.data, frame.size, 0) > 0);
+        msgpack_sbuffer_destroy(&records);
+        msgpack_sbuffer_destroy(&frame);
+        while (atomic_load(&pit->host.state) != LEAT_NOT_READY)
+            usleep(1000);
+        pit_order(pit, orders[i]);
+        assert_int_equal(pit_join(pit), LEAT_EXIT_FAILED);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        pit_socket_close(pit, push);
+    }
+}
+
 static void what_cannot_be_opened_ends_it_with_a_failure(void **state)
 {
     struct pit *pit = *state;
@@ -1161,6 +1191,7 @@ int main(int argc, char **argv)
         TEST(batches_of_an_unknown_kind_are_left_where_they_are),
         TEST(a_drain_waits_for_what_is_in_flight_and_takes_nothing),
         TEST(a_drain_that_takes_too_long_says_so),
+        TEST(one_way_records_that_could_not_be_written_make_the_end_a_failure),
         TEST(what_cannot_be_opened_ends_it_with_a_failure),
     };
     if (argc > 1)
