@@ -291,9 +291,10 @@ static enum journal_result forget(struct journal *self, uint64_t number, struct 
     return result;
 }
 
-/* Looks at one client: forgets it if it was idle for long and nothing of it is open. */
-static enum journal_result judge(struct journal *self, uint64_t number, int64_t now_us,
-                                 int64_t ttl_us, uint64_t *forgotten, struct leat_error *err)
+/* Looks at one client. */
+static enum journal_result judge(struct journal *self, uint64_t number,
+                                 const struct clients_expiry *expiry, uint64_t *forgotten,
+                                 struct leat_error *err)
 {
     struct disk_client client;
     uint64_t open = 0;
@@ -303,8 +304,9 @@ static enum journal_result judge(struct journal *self, uint64_t number, int64_t 
     if (result == JOURNAL_OK)
         result = first_open(self, self->txn, number, &open, err);
     /* A clock that was ahead when the client was last used makes it young, not old. */
-    if (result != JOURNAL_OK || open != 0 || now_us < client.used_us ||
-        (uint64_t)now_us - (uint64_t)client.used_us <= (uint64_t)ttl_us)
+    if (result != JOURNAL_OK || open != 0 || expiry->now_us < client.used_us ||
+        (uint64_t)expiry->now_us - (uint64_t)client.used_us <= (uint64_t)expiry->ttl_us ||
+        (expiry->spoken_for && expiry->spoken_for(expiry->arg, number)))
         return result;
     result = forget(self, number, &client, err);
     if (result == JOURNAL_OK && forgotten)
@@ -312,11 +314,11 @@ static enum journal_result judge(struct journal *self, uint64_t number, int64_t 
     return result;
 }
 
-enum journal_result clients_expire(struct journal *self, int64_t now_us, int64_t ttl_us,
-                                   uint32_t steps, uint64_t *forgotten, struct leat_error *err)
+enum journal_result clients_expire(struct journal *self, const struct clients_expiry *expiry,
+                                   uint64_t *forgotten, struct leat_error *err)
 {
     enum journal_result result = journal_writable(self, err);
-    while (result == JOURNAL_OK && steps-- > 0) {
+    for (uint32_t step = 0; result == JOURNAL_OK && step < expiry->steps; step++) {
         uint64_t next = self->expiry + 1;
         MDB_cursor *cursor = NULL;
         MDB_val key = {sizeof next, &next}, value;
@@ -329,8 +331,8 @@ enum journal_result clients_expire(struct journal *self, int64_t now_us, int64_t
         self->expiry = code == 0 ? next : 0;
         if (code == MDB_NOTFOUND)
             break;
-        result = code == 0 ? judge(self, next, now_us, ttl_us, forgotten, err)
-                           : read_failed(self, code, err);
+        result =
+            code == 0 ? judge(self, next, expiry, forgotten, err) : read_failed(self, code, err);
     }
     return result;
 }

@@ -53,10 +53,18 @@ enum journal_result clients_get(struct journal *journal, uint64_t number, struct
 bool clients_answer(struct journal *journal, uint64_t number, uint64_t seq, const void **answer,
                     size_t *size);
 
-/* Looks at up to `steps` clients from where the last call stopped, round and round, and forgets
- * those that were last used more than ttl_us (not negative) ago and have nothing open. In a
- * transaction. Adds how many went to *forgotten (may be NULL). */
-enum journal_result clients_expire(struct journal *journal, int64_t now_us, int64_t ttl_us,
-                                   uint32_t steps, uint64_t *forgotten, struct leat_error *err);
+/* Whom to forget. */
+struct clients_expiry {
+    int64_t now_us, ttl_us; /* last used more than ttl_us (not negative) ago */
+    uint32_t steps;         /* how many to look at, from where the last call stopped */
+    bool (*spoken_for)(void *arg,
+                       uint64_t number); /* has a session now, so it lives; may be NULL */
+    void *arg;
+};
+
+/* Looks at clients, round and round, and forgets those that were silent for so long, have no
+ * session and nothing open. In a transaction. Adds how many went to *forgotten (may be NULL). */
+enum journal_result clients_expire(struct journal *journal, const struct clients_expiry *expiry,
+                                   uint64_t *forgotten, struct leat_error *err);
 
 #endif

@@ -20,6 +20,12 @@ enum {
 
 /* --- what clients say ------------------------------------------------------------------------- */
 
+bool door_speaks_for(void *door, uint64_t client)
+{
+    struct door *self = door;
+    return sessions_of(self->sessions, client) != NULL;
+}
+
 /* Knows the client. When the journal's table of clients is full, those not heard of for an hour
  * make room before their time: tools that take another name at every start must not shut others
  * out. */
@@ -32,7 +38,14 @@ static enum journal_result hello(struct door *self, const struct leat_message *m
     enum journal_result result = clients_hello(journal, &caller, clock, out, err);
     if (result != JOURNAL_FULL)
         return result;
-    result = clients_expire(journal, clock, CROWDED_TTL_US, CROWDED_STEPS, NULL, err);
+    const struct clients_expiry expiry = {
+        .now_us = clock,
+        .ttl_us = CROWDED_TTL_US,
+        .steps = CROWDED_STEPS,
+        .spoken_for = door_speaks_for,
+        .arg = self,
+    };
+    result = clients_expire(journal, &expiry, NULL, err);
     return result != JOURNAL_OK ? result : clients_hello(journal, &caller, clock, out, err);
 }
 

@@ -48,6 +48,9 @@ void door_settle(struct door *self, bool committed);
 /* A client's batch has left the journal: its `done` may be another one now. */
 void door_done_changed(struct door *self, uint64_t client);
 
+/* Whether a session speaks for that client now; for clients_expire. */
+bool door_speaks_for(void *door, uint64_t client);
+
 /* Sends `done` to whom it is due, and finds connections that are gone. Only while no transaction is
  * open. Returns microseconds until it wants to be called again; -1: no wish. */
 int64_t door_push(struct door *self, int64_t now);

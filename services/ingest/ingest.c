@@ -3,6 +3,7 @@
 #include "services/ingest/clients.h"
 #include "services/ingest/dispatch.h"
 #include "services/ingest/door.h"
+#include "services/ingest/expiry.h"
 #include "services/ingest/oneway.h"
 #include "services/runtime/clock.h"
 #include "services/runtime/log.h"
@@ -17,7 +18,6 @@
 enum {
     TICK_US = 1000 * 1000,
     MEASURE_US = 250 * 1000,
-    EXPIRE_US = 10 * 1000 * 1000,
     EXPIRE_STEPS = 256,
     DRAIN_TICK_US = 20 * 1000,
     ACKS_MOST = 10000,  /* publications read in one turn */
@@ -46,7 +46,8 @@ struct ingest {
 
     bool draining, stopping;
     int64_t deadline;
-    int64_t measured_at, expired_at;
+    int64_t measured_at;
+    struct expiry expiry;
 };
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -290,14 +291,17 @@ static void end_transaction(struct ingest *self, bool at_once)
 
 static void expire_clients(struct ingest *self, int64_t now)
 {
+    const struct clients_expiry expiry = {
+        .now_us = leat_now_us(),
+        .ttl_us = self->client_ttl_us,
+        .steps = EXPIRE_STEPS,
+        .spoken_for = door_speaks_for,
+        .arg = self->door,
+    };
     struct leat_error err;
-    if (now - self->expired_at < EXPIRE_US || !commit_enter(&self->commit, now))
-        return;
-    self->expired_at = now;
-    commit_note(
-        &self->commit,
-        clients_expire(self->journal, leat_now_us(), self->client_ttl_us, EXPIRE_STEPS, NULL, &err),
-        &err);
+    if (expiry_due(&self->expiry, expiry.now_us, now, self->client_ttl_us) &&
+        commit_enter(&self->commit, now))
+        commit_note(&self->commit, clients_expire(self->journal, &expiry, NULL, &err), &err);
 }
 
 static void measure(struct ingest *self, int64_t now)

@@ -70,7 +70,8 @@ static void use(struct journal *journal, int round)
     }
     for (uint64_t seq = 1; seq < 4; seq++)
         journal_ack(journal, kinds[seq % 3], seq + 3 * (uint64_t)round, 1, 0, &acked, &err);
-    clients_expire(journal, 2000, 5000, 8, NULL, &err);
+    const struct clients_expiry expiry = {.now_us = 2000, .ttl_us = 5000, .steps = 8};
+    clients_expire(journal, &expiry, NULL, &err);
     journal_commit(journal, &err);
 }
 

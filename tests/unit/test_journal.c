@@ -1263,6 +1263,13 @@ static void kept_answers_are_bounded_in_bytes(void **state)
     assert_int_equal(client_of(bench, a).done, 20);
 }
 
+static bool everybody_speaks(void *arg, uint64_t number)
+{
+    (void)arg;
+    (void)number;
+    return true;
+}
+
 static void idle_clients_are_forgotten_step_by_step(void **state)
 {
     struct bench *bench = *state;
@@ -1284,13 +1291,18 @@ static void idle_clients_are_forgotten_step_by_step(void **state)
     begin(bench);
     struct client client;
     assert_int_equal(hello_as(bench, "busy", 4, 900000, &client), JOURNAL_OK);
-    assert_int_equal(clients_expire(bench->journal, 100, 0, 100, &forgotten, &bench->err),
-                     JOURNAL_OK);
+    struct clients_expiry expiry = {.now_us = 100, .steps = 100};
+    assert_int_equal(clients_expire(bench->journal, &expiry, &forgotten, &bench->err), JOURNAL_OK);
     assert_int_equal(forgotten, 0); /* the clock stepped back: nobody is old */
+    expiry = (struct clients_expiry){
+        .now_us = 1000000, .ttl_us = 500000, .steps = 100, .spoken_for = everybody_speaks};
+    assert_int_equal(clients_expire(bench->journal, &expiry, &forgotten, &bench->err), JOURNAL_OK);
+    assert_int_equal(forgotten, 0); /* who has a session lives, however silent */
+    expiry.steps = 5;
+    expiry.spoken_for = NULL;
     for (int turn = 1; turn <= 4; turn++) {
-        assert_int_equal(
-            clients_expire(bench->journal, 1000000, 500000, 5, &forgotten, &bench->err),
-            JOURNAL_OK);
+        assert_int_equal(clients_expire(bench->journal, &expiry, &forgotten, &bench->err),
+                         JOURNAL_OK);
         assert_true(forgotten <= (uint64_t)(5 * turn));
     }
     commit(bench);
