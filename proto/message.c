@@ -329,16 +329,18 @@ void leat_message_ack(msgpack_sbuffer *to, uint64_t seq, uint64_t accepted,
                       const struct leat_rejection *rejected, size_t n)
 {
     msgpack_packer pack;
+    size_t reasons = 0;
     begin(&pack, to, 3, LEAT_ACK);
     put_number(&pack, "seq", seq);
     put_number(&pack, "accepted", accepted);
     leat_pack_cstr(&pack, "rejected");
     leat_pack_array(&pack, (uint32_t)n);
     for (size_t i = 0; i < n; i++) {
+        reasons += strlen(rejected[i].reason);
         leat_pack_map(&pack, 3);
         put_number(&pack, "index", rejected[i].index);
         put_text(&pack, "code", rejected[i].code);
-        put_text(&pack, "reason", rejected[i].reason);
+        put_text(&pack, "reason", reasons <= LEAT_REASONS_BYTES ? rejected[i].reason : "");
     }
 }
 

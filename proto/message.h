@@ -69,6 +69,9 @@ void leat_message_welcome(msgpack_sbuffer *to, const struct leat_message *welcom
 /* `records`: the packed records, one after another. */
 void leat_message_send(msgpack_sbuffer *to, uint64_t session, uint64_t seq, const char *kind,
                        uint32_t count, struct leat_span records);
+
+/* Reasons take LEAT_REASONS_BYTES of an ack at most; behind these rejections have their codes. */
+enum { LEAT_REASONS_BYTES = 16 * 1024 };
 void leat_message_ack(msgpack_sbuffer *to, uint64_t seq, uint64_t accepted,
                       const struct leat_rejection *rejected, size_t n);
 /* The answer to a repeated send whose kept answer is gone: accepted 0, rejected empty, forgotten.

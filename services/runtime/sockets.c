@@ -46,9 +46,8 @@ enum {
     /* A PULL sends nothing back but the commands of ZMTP. */
     BACKWARDS_MAX = 64 << 10,
 
-    /* Frames of one client that wait to be read, and answers that wait for it. */
+    /* Frames of one client that wait to be read. */
     ROUTER_RCVHWM = 4,
-    ROUTER_SNDHWM = 1000,
 };
 
 static void set_int(void *socket, int option, int value)
@@ -233,13 +232,13 @@ void *leat_socket_subscriber(void *zmq, const struct leat_security *security,
 }
 
 void *leat_socket_router(void *zmq, const struct leat_security *security, const char *address,
-                         const char *setting, size_t max_frame, struct leat_error *err)
+                         const char *setting, size_t max_frame, int answers, struct leat_error *err)
 {
     void *socket = socket_new(zmq, ZMQ_ROUTER, err);
     if (!socket)
         return NULL;
     set_int(socket, ZMQ_RCVHWM, ROUTER_RCVHWM);
-    set_int(socket, ZMQ_SNDHWM, ROUTER_SNDHWM);
+    set_int(socket, ZMQ_SNDHWM, answers);
     set_int(socket, ZMQ_RCVBUF, KERNEL_BUFFER);
     set_int(socket, ZMQ_SNDBUF, KERNEL_BUFFER);
     /* An answer that cannot be delivered is told, not dropped in silence. */

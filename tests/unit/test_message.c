@@ -446,11 +446,38 @@ static void huge_counts_take_no_memory(void **state)
            "malformed", "4294967295");
 }
 
+/* An answer to nothing but broken records would be a hundred times as large as the send. */
+static void reasons_of_an_ack_are_bounded_and_codes_are_not_left_out(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = 4096 };
+    struct leat_rejection *rejected = calloc(N, sizeof *rejected);
+    for (uint32_t i = 0; i < N; i++) {
+        rejected[i].index = i;
+        rejected[i].code = "invalid";
+        memset(rejected[i].reason, 'x', 150);
+    }
+    leat_message_ack(&f->frame, 1, 0, rejected, N);
+    free(rejected);
+    assert_in_range(f->frame.size, LEAT_REASONS_BYTES, LEAT_REASONS_BYTES + N * 40);
+    read_as(f, LEAT_ACK);
+    const msgpack_object_array *told = &f->message.rejected->via.array;
+    struct leat_span code, reason;
+    assert_int_equal(told->size, N);
+    for (uint32_t i = 0; i < N; i++) {
+        assert_true(leat_wire_str(&told->ptr[i], "code", &code));
+        assert_true(leat_wire_str(&told->ptr[i], "reason", &reason));
+        assert_int_equal(code.size, strlen("invalid"));
+        assert_int_equal(reason.size, i < LEAT_REASONS_BYTES / 150 ? 150 : 0);
+    }
+}
+
 int main(void)
 {
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(every_message_comes_back_as_it_was_written),
+        WITH_FIXTURE(reasons_of_an_ack_are_bounded_and_codes_are_not_left_out),
         WITH_FIXTURE(a_send_gives_its_records_as_tree_and_as_bytes),
         WITH_FIXTURE(the_one_way_frame_reads_as_a_send_of_no_session),
         WITH_FIXTURE(the_examples_of_the_specification_are_true),

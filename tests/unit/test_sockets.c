@@ -27,13 +27,14 @@ static void who_may_be_full_asks_for_no_heartbeats(void **state)
     struct leat_error err;
     void *zmq = zmq_ctx_new();
     void *subscriber = leat_socket_subscriber(zmq, NULL, topic, &err);
-    void *router = leat_socket_router(zmq, NULL, "tcp://127.0.0.1:*", "s", 1000, &err);
+    void *router = leat_socket_router(zmq, NULL, "tcp://127.0.0.1:*", "s", 1000, 128, &err);
     void *publisher = leat_socket_publisher(zmq, NULL, "tcp://127.0.0.1:*", "s", &err);
     assert_non_null(subscriber);
     assert_non_null(router);
     assert_non_null(publisher);
     assert_int_equal(option(subscriber, ZMQ_HEARTBEAT_IVL), 0);
     assert_int_equal(option(router, ZMQ_HEARTBEAT_IVL), 0);
+    assert_int_equal(option(router, ZMQ_SNDHWM), 128);
     assert_int_equal(option(publisher, ZMQ_HEARTBEAT_IVL), 5000);
     assert_int_equal(option(publisher, ZMQ_HEARTBEAT_TTL), 15000);
     leat_socket_close(&subscriber, 0);
