@@ -339,11 +339,13 @@ bool flights_acked(struct flights *self, uint64_t seq, uint32_t attempt, int64_t
     /* Only the copy that came back tells anything: that a first copy is back after its probe was
      * sent says nothing about what was sent between the two. */
     const struct copy *copy = attempt ? copy_of(f, attempt) : NULL;
-    if (copy) {
+    if (copy && copy->order > self->order_back)
+        self->order_back = copy->order;
+    /* One whose time is not known any more took longer than the oldest that is. */
+    if (attempt > 0 && attempt < f->attempt && !copy)
+        copy = copy_of(f, f->attempt - (KNOWN_COPIES - 2));
+    if (copy)
         learn(self, f, copy, standstill, now);
-        if (copy->order > self->order_back)
-            self->order_back = copy->order;
-    }
     self->acked[self->bucket] += f->bytes;
     self->acked_sum += f->bytes;
     self->back_at = now;

@@ -413,6 +413,23 @@ static void a_stage_that_becomes_slow_is_learned_too(void **state)
     learn_a_slow_stage(*state, 4);
 }
 
+/* The copies of the first batch that come back are of probes long ago. */
+static void a_slow_stage_is_learned_when_everything_was_lost(void **state)
+{
+    struct sky *sky = *state;
+    struct mill *mill = calloc(1, sizeof *mill);
+    *mill = (struct mill){.instances = 8, .us = 300ll * SECOND};
+    settle(sky);
+    for (int i = 0; i < 100; i++)
+        send_one(sky, 64 * KB);
+    grind(sky, mill, 40 * 3600ll * SECOND);
+    assert_in_range(sky->resent, 100, 200);
+    size_t resent = sky->resent;
+    grind(sky, mill, 10 * 3600ll * SECOND);
+    assert_int_equal(sky->resent, resent);
+    free(mill);
+}
+
 static void the_window_begins_small_and_opens_with_the_rate(void **state)
 {
     struct sky *sky = *state;
@@ -588,6 +605,7 @@ int main(void)
         TEST(a_stop_of_the_process_for_an_hour_is_no_round_trip),
         TEST(a_stage_of_minutes_a_batch_is_learned_and_makes_no_storm),
         TEST(a_stage_that_becomes_slow_is_learned_too),
+        TEST(a_slow_stage_is_learned_when_everything_was_lost),
         TEST(the_window_begins_small_and_opens_with_the_rate),
         TEST(a_slow_store_closes_the_window_to_two_seconds_of_its_rate),
         TEST(all_instances_of_a_slow_second_stage_have_work),
