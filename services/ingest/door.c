@@ -13,8 +13,12 @@ enum {
     ANSWERS_MOST = 4 * 1024 * 1024, /* bytes of answers in one transaction */
     CROWDED_STEPS = 1024,
     ZONE_CHUNK = 64 * 1024,
-    LINGER_MS = 1000,  /* for the last answers */
-    DONES_UNREAD = 64, /* beside an answer to every send that may be without one */
+    LINGER_MS = 1000, /* for the last answers */
+
+    /* What is kept for a client that does not read, in times of what it may leave unanswered: a
+     * clumsy one that sends a few hundred at a time and then reads shall have its answers, too. */
+    UNREAD_FACTOR = 4,
+    DONES_UNREAD = 64, /* and so many beside them */
 };
 
 #define CROWDED_TTL_US (INT64_C(3600) * 1000 * 1000)
@@ -361,7 +365,8 @@ struct door *door_open(struct leat_host *host, const struct door_parts *parts,
     self->sessions = sessions_new((uint32_t)leat_settings_int(host->settings, "ingest.clients"));
     self->socket = leat_socket_router(
         host->zmq, host->security, leat_settings_str(host->settings, "ingest.listen"),
-        "ingest.listen", self->limits.send_bytes, (int)self->limits.unanswered + DONES_UNREAD, err);
+        "ingest.listen", self->limits.send_bytes,
+        (int)(UNREAD_FACTOR * self->limits.unanswered) + DONES_UNREAD, err);
     if (!self->socket || !door_refusals_open(self, host->zmq, err)) {
         door_close(&self);
         return NULL;
