@@ -43,6 +43,10 @@ struct leat_flow {
     /* The record's natural key, for the rows of dead_letters; size 0 when it has none. */
     struct leat_span (*key)(const msgpack_object *record);
 
+    /* The time (µs) of the last row that the record gives, for a kind whose tables have a time in
+     * their key beside the record's; NULL: they have none. false: the record does not tell. */
+    bool (*last_ts)(const msgpack_object *record, int64_t *ts);
+
     /* 128-bit key of what may be cached of a record, for `fingerprint` (all but the record that
      * its result depends on); NULL for flows without a cache. false: this record has no key. */
     bool (*cache_key)(const msgpack_object *record, const uint8_t fingerprint[16], uint8_t key[16]);

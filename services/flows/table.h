@@ -38,7 +38,9 @@ struct leat_column {
     const char *name;
     enum leat_column_type type;
     bool nullable;
-    bool is_key; /* part of the primary key */
+    bool is_key;    /* part of the primary key */
+    bool is_beside; /* a TIMESTAMPTZ that comes with the row and is not stored: conditions of the
+                       row's statement look at it */
 };
 
 /* Facts about a row that do not come from its record. */

@@ -9,6 +9,7 @@
 struct entry {
     const struct leat_table *table;
     enum load_role role;
+    const char *kind;
 };
 
 struct kind {
@@ -23,12 +24,13 @@ struct catalog {
     size_t n_kinds;
 };
 
-static void add(struct catalog *self, const struct leat_table *table, enum load_role role)
+static void add(struct catalog *self, const struct leat_table *table, enum load_role role,
+                const char *kind)
 {
     self->entries = reallocarray(self->entries, self->n + 1, sizeof *self->entries);
     if (!self->entries)
         abort();
-    self->entries[self->n++] = (struct entry){table, role};
+    self->entries[self->n++] = (struct entry){table, role, kind};
 }
 
 static bool add_flow(struct catalog *self, const struct leat_flow *flow,
@@ -44,7 +46,7 @@ static bool add_flow(struct catalog *self, const struct leat_flow *flow,
         abort();
     self->kinds[self->n_kinds++] = (struct kind){flow, tables};
     for (const struct leat_table *const *table = tables; *table; table++)
-        add(self, *table, LOAD_DATA);
+        add(self, *table, LOAD_DATA, flow->kind);
     return true;
 }
 
@@ -58,8 +60,7 @@ struct catalog *catalog_open(const struct leat_settings *settings, struct leat_e
             catalog_close(&self);
             return NULL;
         }
-    add(self, &letters_table, LOAD_LETTERS);
-    add(self, &letters_gone, LOAD_GONE);
+    add(self, &letters_table, LOAD_LETTERS, NULL);
     return self;
 }
 
@@ -86,6 +87,11 @@ const struct leat_table *catalog_table(const struct catalog *self, size_t table,
 {
     *role = self->entries[table].role;
     return self->entries[table].table;
+}
+
+const char *catalog_kind(const struct catalog *self, size_t table)
+{
+    return self->entries[table].kind;
 }
 
 const struct leat_table *const *catalog_of_kind(const struct catalog *self, const char *kind)

@@ -1,5 +1,5 @@
-/* The tables of the store: every flow's, the dead letters, and the dead letters that go. Made once,
- * because some follow from settings; all loads and stores of a persist share it. */
+/* The tables of the store: every flow's, and the dead letters. Made once, because some follow from
+ * settings; all loads and stores of a persist share it. */
 #ifndef LEAT_PERSIST_CATALOG_H
 #define LEAT_PERSIST_CATALOG_H
 
@@ -9,7 +9,6 @@
 enum load_role {
     LOAD_DATA,    /* a flow's table */
     LOAD_LETTERS, /* dead_letters */
-    LOAD_GONE,    /* dead letters that are stored now: deleted from dead_letters */
 };
 
 struct catalog;
@@ -22,6 +21,9 @@ void catalog_close(struct catalog **self);
 size_t catalog_count(const struct catalog *self);
 const struct leat_table *catalog_table(const struct catalog *self, size_t table,
                                        enum load_role *role);
+
+/* The kind whose flow a table is of; NULL: it is no flow's. */
+const char *catalog_kind(const struct catalog *self, size_t table);
 
 /* The tables of a kind, ended by NULL; NULL: no flow has this kind. */
 const struct leat_table *const *catalog_of_kind(const struct catalog *self, const char *kind);

@@ -6,8 +6,7 @@ enum column {
     COL_ORIGIN,
     COL_SEQ,
     COL_RECORD,
-    KEY_COLUMNS,
-    COL_KIND = KEY_COLUMNS,
+    COL_KIND,
     COL_ID,
     COL_STAGE,
     COL_CODE,
@@ -16,6 +15,7 @@ enum column {
     COL_VERSION,
     COL_FIRST_SEEN,
     COL_LAST_SEEN,
+    COL_ROW_TS, /* where in time the row is that tells whether the record is stored */
     COLUMNS,
 };
 
@@ -32,24 +32,14 @@ static const struct leat_column columns[] = {
     [COL_VERSION] = {"version", LEAT_COL_BIGINT},
     [COL_FIRST_SEEN] = {"first_seen", LEAT_COL_TIMESTAMPTZ},
     [COL_LAST_SEEN] = {"last_seen", LEAT_COL_TIMESTAMPTZ},
+    [COL_ROW_TS] = {"leat_row_ts", LEAT_COL_TIMESTAMPTZ, .nullable = true, .is_beside = true},
     [COLUMNS] = {NULL},
-};
-
-static const struct leat_column key_columns[] = {
-    [COL_ORIGIN] = {"origin", LEAT_COL_UUID, .is_key = true},
-    [COL_SEQ] = {"seq", LEAT_COL_BIGINT, .is_key = true},
-    [COL_RECORD] = {"record", LEAT_COL_BIGINT, .is_key = true},
-    [KEY_COLUMNS] = {NULL},
 };
 
 const struct leat_table letters_table = {
     .name = "dead_letters", .columns = columns, .n_columns = COLUMNS};
 
-const struct leat_table letters_gone = {
-    .name = "dead_letters_gone", .columns = key_columns, .n_columns = KEY_COLUMNS};
-
-/* The key of the dead letter that a record was; false when it is no replay. */
-static bool read_replay(const msgpack_object *record, struct leat_value key[KEY_COLUMNS])
+static bool read_replay(const msgpack_object *record, struct letters_key *key)
 {
     struct leat_span origin;
     uint64_t seq, index;
@@ -58,9 +48,7 @@ static bool read_replay(const msgpack_object *record, struct leat_value key[KEY_
         !leat_wire_u64(of, "seq", &seq) || seq > INT64_MAX ||
         !leat_wire_u64(of, "record", &index) || index > INT64_MAX)
         return false;
-    key[COL_ORIGIN] = (struct leat_value){.bytes = origin};
-    key[COL_SEQ] = (struct leat_value){.integer = (int64_t)seq};
-    key[COL_RECORD] = (struct leat_value){.integer = (int64_t)index};
+    *key = (struct letters_key){origin.data, (int64_t)seq, (int64_t)index};
     return true;
 }
 
@@ -82,20 +70,22 @@ static struct leat_value as_integer(int64_t value)
 }
 
 const struct leat_value *letters_row(struct leat_batch *batch, uint32_t index,
-                                     const msgpack_object *record, struct leat_span id,
-                                     const struct letters_reason *why, int64_t now)
+                                     const msgpack_object *record, const struct letters_reason *why,
+                                     int64_t now)
 {
     const struct leat_batch_head *head = &batch->head;
+    const struct leat_flow *flow = leat_flow_find(head->kind, strlen(head->kind));
     struct leat_value *row = leat_batch_alloc(batch, COLUMNS * sizeof *row);
     memset(row, 0, COLUMNS * sizeof *row);
-    if (!read_replay(record, row)) {
-        row[COL_ORIGIN].bytes = (struct leat_span){head->origin, LEAT_ID_SIZE};
-        row[COL_SEQ] = as_integer((int64_t)head->seq);
-        row[COL_RECORD] = as_integer(index);
-    }
+    struct letters_key key;
+    if (!read_replay(record, &key))
+        key = (struct letters_key){head->origin, (int64_t)head->seq, index};
+    row[COL_ORIGIN].bytes = (struct leat_span){key.origin, LEAT_ID_SIZE};
+    row[COL_SEQ] = as_integer(key.seq);
+    row[COL_RECORD] = as_integer(key.record);
     row[COL_KIND].bytes = (struct leat_span){(const uint8_t *)head->kind, strlen(head->kind)};
-    row[COL_ID] = as_text(batch, id);
-    row[COL_ID].null = id.size == 0;
+    row[COL_ID] = as_text(batch, flow->key(record));
+    row[COL_ID].null = row[COL_ID].bytes.size == 0;
     row[COL_STAGE] = as_text(batch, why->stage);
     row[COL_CODE] = as_text(batch, why->code);
     row[COL_MESSAGE] = as_text(batch, why->message);
@@ -103,16 +93,16 @@ const struct leat_value *letters_row(struct leat_batch *batch, uint32_t index,
     row[COL_VERSION] = as_integer(leat_batch_version(batch, index, record));
     row[COL_FIRST_SEEN] = as_integer(now);
     row[COL_LAST_SEEN] = as_integer(now);
+    row[COL_ROW_TS].null = !flow->last_ts || !flow->last_ts(record, &row[COL_ROW_TS].integer);
     return row;
 }
 
-const struct leat_value *letters_replay(struct leat_batch *batch, const msgpack_object *record)
+const struct letters_key *letters_replay(struct leat_batch *batch, const msgpack_object *record)
 {
-    struct leat_value key[KEY_COLUMNS];
-    memset(key, 0, sizeof key);
-    if (!read_replay(record, key))
+    struct letters_key key;
+    if (!read_replay(record, &key))
         return NULL;
-    struct leat_value *row = leat_batch_alloc(batch, sizeof key);
-    memcpy(row, key, sizeof key);
-    return row;
+    struct letters_key *kept = leat_batch_alloc(batch, sizeof *kept);
+    *kept = key;
+    return kept;
 }

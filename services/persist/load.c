@@ -1,7 +1,5 @@
 #include "services/persist/load.h"
 
-#include "services/flows/flow.h"
-#include "services/persist/letters.h"
 #include "services/persist/room.h"
 
 #include <endian.h>
@@ -113,6 +111,11 @@ const struct leat_table *load_table(const struct load *self, size_t table, enum 
     return self->tables[table].table;
 }
 
+const char *load_table_kind(const struct load *self, size_t table)
+{
+    return catalog_kind(self->catalog, table);
+}
+
 static struct rows_of *rows_of(struct load *self, const struct leat_table *table)
 {
     struct rows_of *rows = self->tables;
@@ -145,9 +148,7 @@ static void bury(struct load *self, uint32_t record, const msgpack_object *objec
 {
     struct load_record *it = &self->records[record];
     struct leat_batch *batch = self->batches[it->batch].batch;
-    const struct leat_flow *flow = leat_flow_find(batch->head.kind, strlen(batch->head.kind));
-    struct leat_span id = flow->key(object);
-    it->dead = letters_row(batch, it->index, object, id, why, now);
+    it->dead = letters_row(batch, it->index, object, why, now);
     add_row(rows_of(self, &letters_table), it->dead, record);
     self->n_rows++;
 }
@@ -202,9 +203,7 @@ static void add_record(struct load *self, const struct leat_table *const *tables
             return;
         }
     }
-    const struct leat_value *gone = letters_replay(batch, &object);
-    if (gone)
-        add_row(rows_of(self, &letters_gone), gone, record);
+    self->records[record].replay_of = letters_replay(batch, &object);
 }
 
 bool load_add(struct load *self, struct leat_batch *batch, int64_t now)

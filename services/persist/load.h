@@ -12,6 +12,7 @@
 #define LEAT_PERSIST_LOAD_H
 
 #include "services/persist/catalog.h"
+#include "services/persist/letters.h"
 
 enum load_state {
     LOAD_WAITING,
@@ -23,7 +24,8 @@ struct load_record {
     uint32_t batch; /* number of its batch in the load */
     uint32_t index; /* in the batch */
     enum load_state state;
-    const struct leat_value *dead; /* its row of dead_letters, or NULL */
+    const struct leat_value *dead;       /* its row of dead_letters, or NULL */
+    const struct letters_key *replay_of; /* the dead letter that it was, or NULL */
 };
 
 /* Some of a load's records: those that wait, from `from` to below `to`. */
@@ -52,10 +54,12 @@ struct load;
 struct load *load_new(const struct catalog *catalog);
 void load_destroy(struct load **self); /* with the batches in it */
 
-/* All tables that a load can have rows for: every flow's, dead_letters, and the dead letters that
- * go. */
+/* All tables that a load can have rows for: every flow's, and dead_letters. */
 size_t load_table_count(const struct load *self);
 const struct leat_table *load_table(const struct load *self, size_t table, enum load_role *role);
+
+/* The kind whose flow a table is of; NULL: it is no flow's. */
+const char *load_table_kind(const struct load *self, size_t table);
 
 /* Takes a batch over. false: no flow has its kind; then it is still the caller's. `now`: µs, for
  * dead letters. */

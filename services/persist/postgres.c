@@ -47,6 +47,7 @@ struct postgres {
     struct target *targets;
     size_t n_targets;
     const struct load *load;
+    struct gone gone;    /* of the range that is being written */
     int64_t staged_left; /* transactions that still go the staged path */
     int64_t
         staged_after; /* a conflict: doubled by each, halved by each success of the direct path */
@@ -191,6 +192,7 @@ static void build(struct postgres *self, struct load *load, struct load_range ra
             copy_row(&target->copy, target->table, picked[i].values[row]);
         copy_end(&target->copy);
     }
+    gone_collect(&self->gone, load, range);
 }
 
 static void append(struct postgres *self, const char *sql)
@@ -198,6 +200,15 @@ static void append(struct postgres *self, const char *sql)
     size_t size = strlen(self->script), more = strlen(sql);
     self->script = room_for(self->script, &self->script_room, size + more + 1, 1);
     memcpy(self->script + size, sql, more + 1);
+}
+
+/* Last, so that it also finds what this transaction has written. */
+static void append_gone(struct postgres *self)
+{
+    char *sql = statements_gone(&self->gone);
+    if (sql)
+        append(self, sql);
+    free(sql);
 }
 
 /* The whole transaction as one script, and its COPYs in order; returns how many. */
@@ -219,6 +230,7 @@ static size_t compose(struct postgres *self, bool staged, bool hasty, struct lea
         append(self, staged || !target->sql.direct ? target->sql.staged : target->sql.direct);
         copies[n++] = (struct leat_span){target->copy.data, target->copy.size};
     }
+    append_gone(self);
     append(self, "COMMIT");
     return n;
 }
@@ -287,8 +299,7 @@ static size_t rows_to_insert(const struct postgres *self, const struct load_rows
 {
     size_t n = 0;
     for (size_t i = 0; i < self->n_targets; i++)
-        if (self->targets[i].role != LOAD_GONE)
-            n += picked[i].n;
+        n += picked[i].n;
     return n;
 }
 
@@ -429,6 +440,7 @@ static void close_store(struct store *store)
         copy_destroy(&self->targets[i].copy);
         partitions_destroy(&self->targets[i].partitions);
     }
+    gone_destroy(&self->gone);
     free(self->targets);
     free(self->script);
     free(self);
@@ -471,7 +483,7 @@ struct store *postgres_open(const struct store_options *options, const struct lo
     self->script = room_for(NULL, &self->script_room, 4096, 1);
     for (size_t i = 0; i < n; i++) {
         targets[i].table = load_table(load, i, &targets[i].role);
-        statements_make(&targets[i].sql, targets[i].table, targets[i].role);
+        statements_make(&targets[i].sql, load, i);
     }
     return &self->base;
 }

@@ -47,7 +47,8 @@ bool schema_compare(const struct leat_table *table, const struct schema_column *
         return leat_fail(err, "there is no table %s", table->name);
     for (size_t i = 0; i < table->n_columns; i++) {
         const struct leat_column *column = &table->columns[i];
-        if (!compare_column(table, column, find(found, n, column->name), type_of, err))
+        if (!column->is_beside &&
+            !compare_column(table, column, find(found, n, column->name), type_of, err))
             return false;
     }
     for (size_t i = 0; i < n; i++)
@@ -110,9 +111,4 @@ char *schema_missing(const struct leat_table *table, const struct schema_column 
         return text;
     free(text);
     return NULL;
-}
-
-bool schema_has_table(enum load_role role)
-{
-    return role != LOAD_GONE;
 }

@@ -44,7 +44,4 @@ struct schema_engine {
 char *schema_missing(const struct leat_table *table, const struct schema_column *found, size_t n,
                      const struct schema_engine *engine);
 
-/* Is the table with that role a table of the store (and not a temporary one)? */
-bool schema_has_table(enum load_role role);
-
 #endif

@@ -205,7 +205,7 @@ bool schema_postgres(struct connection *connection, const struct load *load, boo
     for (size_t i = 0; i < load_table_count(load); i++) {
         enum load_role role;
         const struct leat_table *table = load_table(load, i, &role);
-        if (schema_has_table(role) && !check_table(connection, table, permanent, err))
+        if (!check_table(connection, table, permanent, err))
             return false;
     }
     return true;

@@ -156,8 +156,7 @@ bool schema_sqlite(sqlite3 *db, const struct load *load, struct leat_error *err)
     for (size_t i = 0; good && i < load_table_count(load); i++) {
         enum load_role role;
         const struct leat_table *table = load_table(load, i, &role);
-        if (schema_has_table(role))
-            good = check_table(db, table, err);
+        good = check_table(db, table, err);
     }
     return good;
 }

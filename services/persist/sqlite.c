@@ -38,7 +38,9 @@ struct sqlite {
     sqlite3 *db;
     struct target *targets;
     size_t n_targets;
+    sqlite3_stmt *take_away; /* stretches of dead letters */
     const struct load *load;
+    struct gone gone;            /* of the range that is being written */
     char (*texts)[ISO_TIME_MAX]; /* a time or UUID for each column of the widest table */
 };
 
@@ -77,6 +79,8 @@ static void close_db(struct sqlite *self)
         sqlite3_finalize(self->targets[i].statement);
         self->targets[i].statement = NULL;
     }
+    sqlite3_finalize(self->take_away);
+    self->take_away = NULL;
     sqlite3_close(self->db);
     self->db = NULL;
 }
@@ -128,13 +132,18 @@ static bool open_db(struct sqlite *self, struct leat_error *err)
     return true;
 }
 
-static bool prepare(struct sqlite *self, struct leat_error *err)
+static bool prepare(struct sqlite *self, const char *sql, sqlite3_stmt **statement)
 {
-    for (size_t i = 0; i < self->n_targets; i++)
-        if (sqlite3_prepare_v3(self->db, self->targets[i].sql, -1, SQLITE_PREPARE_PERSISTENT,
-                               &self->targets[i].statement, NULL) != SQLITE_OK)
-            return leat_fail(err, "%s: %s", self->path, sqlite3_errmsg(self->db));
-    return true;
+    return sqlite3_prepare_v3(self->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) ==
+           SQLITE_OK;
+}
+
+static bool prepare_all(struct sqlite *self, struct leat_error *err)
+{
+    bool good = prepare(self, statements_sqlite_gone, &self->take_away);
+    for (size_t i = 0; good && i < self->n_targets; i++)
+        good = prepare(self, self->targets[i].sql, &self->targets[i].statement);
+    return good || leat_fail(err, "%s: %s", self->path, sqlite3_errmsg(self->db));
 }
 
 static bool connect_to(struct sqlite *self, bool *permanent, struct leat_error *err)
@@ -148,7 +157,7 @@ static bool connect_to(struct sqlite *self, bool *permanent, struct leat_error *
     bool good = opened && schema_sqlite(self->db, self->load, err);
     if (opened && !good)
         leat_fail_in(err, "%s", self->path);
-    if (!good || !prepare(self, err)) {
+    if (!good || !prepare_all(self, err)) {
         int code = self->db ? sqlite3_errcode(self->db) & 0xff : SQLITE_NOMEM;
         *permanent = is_lasting(code) || (opened && (code == SQLITE_OK || code == SQLITE_ERROR));
         close_db(self);
@@ -264,13 +273,34 @@ static enum store_outcome fail(struct sqlite *self, uint32_t record, struct stor
     return outcome;
 }
 
+static bool step(sqlite3_stmt *statement)
+{
+    bool done = sqlite3_step(statement) == SQLITE_DONE;
+    /* After a failure reset tells the same error again, which is what judge reads. */
+    sqlite3_reset(statement);
+    return done;
+}
+
 static bool write_row(struct sqlite *self, const struct target *target,
                       const struct leat_value *values)
 {
     bind_row(self, target, values);
-    bool done = sqlite3_step(target->statement) == SQLITE_DONE;
-    /* After a failure reset tells the same error again, which is what judge reads. */
-    sqlite3_reset(target->statement);
+    return step(target->statement);
+}
+
+/* Last, so that it also finds what this transaction has written. */
+static bool take_away(struct sqlite *self, const struct load *load, struct load_range range)
+{
+    char origin[ISO_UUID_SIZE];
+    bool done = true;
+    gone_collect(&self->gone, load, range);
+    for (size_t i = 0; done && i < self->gone.n; i++) {
+        iso_uuid(self->gone.items[i].origin, origin);
+        bind_text(self->take_away, 1, origin, sizeof origin);
+        for (int n = 0; n < GONE_NUMBERS; n++)
+            sqlite3_bind_int64(self->take_away, 2 + n, self->gone.items[i].numbers[n]);
+        done = step(self->take_away);
+    }
     return done;
 }
 
@@ -292,7 +322,7 @@ static enum store_outcome write_range(struct store *store, struct load *load,
             if (!write_row(self, &self->targets[i], rows.values[row]))
                 return fail(self, rows.records[row], failure);
     }
-    if (!run(self, "COMMIT"))
+    if (!take_away(self, load, range) || !run(self, "COMMIT"))
         return fail(self, UINT32_MAX, failure);
     self->base.counts.direct++;
     return STORE_COMMITTED;
@@ -344,6 +374,7 @@ static void close_store(struct store *store)
         free(self->targets[i].sql);
     if (self->lock >= 0)
         close(self->lock);
+    gone_destroy(&self->gone);
     free(self->targets);
     free(self->texts);
     free(self);
@@ -372,7 +403,7 @@ struct store *sqlite_open(const struct store_options *options, const struct load
         abort();
     for (size_t i = 0; i < n; i++) {
         targets[i].table = load_table(load, i, &targets[i].role);
-        targets[i].sql = statements_sqlite(targets[i].table, targets[i].role);
+        targets[i].sql = statements_sqlite(load, i);
         if (targets[i].table->n_columns > widest)
             widest = targets[i].table->n_columns;
     }

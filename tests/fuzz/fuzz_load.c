@@ -2,7 +2,7 @@
  * letter, and every value is one that the store's column takes. The first byte chooses the kind,
  * the rest is items. */
 #include "services/persist/copy.h"
-#include "services/persist/load.h"
+#include "services/persist/gone.h"
 #include "services/tables.h"
 #include "tests/fuzz/targets.h"
 
@@ -66,11 +66,14 @@ static void check_load(struct load *load)
 {
     struct copy copy = {0};
     uint32_t committed, dead;
+    struct gone gone = {0};
     size_t letters = 0;
     for (size_t i = 0; i < load_table_count(load); i++)
         letters += check_table(load, i, &copy);
     load_count(load, 0, &committed, &dead);
     FUZZ_CHECK(committed + dead == load_records(load));
+    gone_collect(&gone, load, load_all(load));
+    FUZZ_CHECK(gone.n <= 2 * (size_t)committed && (gone.n > 0) == (committed > 0));
     FUZZ_CHECK(letters <= dead); /* two replays of one dead letter are one row */
     /* A store may refuse any row: then its record is a dead letter instead. */
     for (uint32_t i = 0; i < load_records(load); i++)
@@ -80,6 +83,9 @@ static void check_load(struct load *load)
         check_table(load, i, &copy);
     load_count(load, 0, &committed, &dead);
     FUZZ_CHECK(committed == 0 && dead == load_records(load));
+    gone_collect(&gone, load, load_all(load));
+    FUZZ_CHECK(gone.n == 0);
+    gone_destroy(&gone);
     copy_destroy(&copy);
 }
 

@@ -67,6 +67,9 @@ byte has_backup; /* 1: taken, 2: put in place of the journal */
 #define ORDER(b) ((b) == REPLAY -> replayed : (b))
 #define KEY(b)   (ORDER(b) == 3 -> 1 : 0)
 
+/* Is what is stored of its id this very send? */
+#define IS_ROW(b) (row[KEY(b)] != 0 && ORDER(row[KEY(b)]) == (b))
+
 /* --- ingest --------------------------------------------------------------------------------- */
 
 inline enter()
@@ -179,7 +182,12 @@ inline write(b, fails)
 {
     if
     :: fails ->
-        letters = letters | BIT(ORDER(b))
+        if
+#ifndef LETTERS_RISE
+        :: IS_ROW(ORDER(b)) -> skip /* another copy has stored it: this one says nothing */
+#endif
+        :: else -> letters = letters | BIT(ORDER(b))
+        fi
     :: else ->
         if
 #ifdef LAST_WINS
@@ -196,8 +204,10 @@ inline write(b, fails)
         assert(ORDER(row[KEY(b)]) >= ORDER(b)); /* M3 */
         stored = stored | BIT(ORDER(b));
         if
-        :: b == REPLAY -> letters = letters & ~BIT(replayed)
-        :: else
+#ifdef LETTERS_STAY
+        :: b != REPLAY
+#endif
+        :: else -> letters = letters & ~BIT(ORDER(b)) /* whichever copy left it */
         fi
     fi;
     done = done | BIT(b)
@@ -330,14 +340,18 @@ end:
     od
 }
 
-/* Everything has come to rest: what was accepted is in the store (M4). */
+/* Everything has come to rest: what was accepted is in the store (M4), and no row is a dead letter
+ * besides (M10). */
 active proctype judge()
 {
     timeout;
     assert(synced.holds == 0 && !is_open);
     assert((accepted & ((BIT(SENDS + 1)) - 2)) == BIT(SENDS + 1) - 2);
     assert((accepted & ~done & ~lost) == 0);
-#ifdef LETTER_OR_ROW
+#define NOT_BOTH(b) (!IS_ROW(b) || !HAS(letters, b))
+    assert(NOT_BOTH(1) && NOT_BOTH(2) && NOT_BOTH(3))
+#ifdef LETTER_OR_OLD_ROW
+    ;
     assert((letters & stored) == 0)
 #endif
 }

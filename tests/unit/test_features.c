@@ -399,6 +399,36 @@ static void a_block_without_features_is_a_dead_letter(void **state)
     writer_close(&writer);
 }
 
+/* Of one batch; `fails`: regress did not get through it. */
+static void write_copy(struct writer *writer, const struct block *block, bool fails)
+{
+    struct leat_batch *batch = computed(writer, block, 1, 1000);
+    if (fails)
+        leat_batch_fail(batch, 0, "regress", "timeout", "it took too long");
+    assert_true(load_add(writer->load, batch, 1700000000000000));
+    assert_true(writer_try(writer));
+    load_clear(writer->load);
+}
+
+static void a_block_that_one_copy_stored_is_no_dead_letter(void **state)
+{
+    struct writer writer;
+    struct made made;
+    writer_open(&writer, *state);
+    make(&made, "EURUSD", begin_2024, day / 24);
+    write_copy(&writer, &made.block, true);
+    assert_answer(*state, "SELECT id, code FROM dead_letters", "EURUSD|timeout");
+    write_copy(&writer, &made.block, false);
+    assert_answer(*state, "SELECT count(*) FROM dead_letters", "0");
+    write_copy(&writer, &made.block, true);
+    assert_answer(*state, "SELECT count(*) FROM dead_letters", "0");
+    made.block.series = "GBPUSD"; /* nothing of it is stored */
+    write_copy(&writer, &made.block, true);
+    assert_answer(*state, "SELECT id FROM dead_letters", "GBPUSD");
+    assert_true(cluster_execute(*state, "DELETE FROM dead_letters"));
+    writer_close(&writer);
+}
+
 /* --- partitions ----------------------------------------------------------------------------- */
 
 static void months_have_a_partition_each(void **state)
@@ -499,6 +529,8 @@ int main(void)
         ON_SQLITE(windows_configured_later_are_added),
         ON_POSTGRES(a_block_without_features_is_a_dead_letter),
         ON_SQLITE(a_block_without_features_is_a_dead_letter),
+        ON_POSTGRES(a_block_that_one_copy_stored_is_no_dead_letter),
+        ON_SQLITE(a_block_that_one_copy_stored_is_no_dead_letter),
         ON_POSTGRES(months_have_a_partition_each),
         ON_POSTGRES(a_partition_of_ones_own_serves),
         ON_POSTGRES(a_partition_that_was_dropped_is_made_again),

@@ -358,6 +358,108 @@ static void a_replay_that_fails_again_stays_one_dead_letter(void **state)
                   "7|0|timeout|1000");
 }
 
+/* --- copies of one batch that end differently ------------------------------------------------- */
+
+static const struct texts_item good = {.id = "a", .text = "x"};
+static const struct texts_item failed = {.id = "a", .text = "x", .error = "timeout"};
+
+static void a_copy_that_is_stored_takes_away_what_another_left(void **state)
+{
+    struct fixture *f = *state;
+    const struct texts_item none[] = {failed, failed, failed};
+    const struct texts_item some[] = {good, failed, good};
+    write_batch(f, texts_batch(1, 6, 500, none, 1));
+    write_batch(f, texts_batch(1, 7, 1000, none, 3));
+    write_batch(f, texts_batch(1, 8, 2000, none, 1));
+    write_batch(f, texts_batch(2, 7, 1000, none, 1));
+    write_batch(f, texts_batch(1, 7, 1000, some, 3));
+    assert_answer(f->url, "SELECT seq, version FROM texts", "7|1002");
+    assert_answer(f->url,
+                  "SELECT substr(CAST(origin AS text), 1, 2), seq, record FROM dead_letters"
+                  " ORDER BY 1, 2, 3",
+                  "01|6|0\n01|7|1\n01|8|0\n02|7|0");
+}
+
+static void a_copy_that_fails_late_leaves_no_letter(void **state)
+{
+    struct fixture *f = *state;
+    write_batch(f, texts_batch(1, 7, 1000, &good, 1));
+    write_batch(f, texts_batch(1, 7, 1000, &failed, 1));
+    assert_answer(f->url, "SELECT count(*) FROM dead_letters", "0");
+}
+
+static void other_records_of_the_same_id_that_fail_are_letters(void **state)
+{
+    struct fixture *f = *state;
+    write_batch(f, texts_batch(1, 7, 1000, &good, 1));
+    write_batch(f, texts_batch(1, 6, 900, &failed, 1));
+    write_batch(f, texts_batch(1, 8, 2000, &failed, 1));
+    write_batch(f, texts_batch(2, 7, 1000, &failed, 1));
+    assert_answer(f->url, "SELECT seq, version FROM dead_letters ORDER BY seq",
+                  "6|900\n7|1000\n8|2000");
+}
+
+static void a_letter_that_was_replayed_does_not_rise_again(void **state)
+{
+    struct fixture *f = *state;
+    const struct texts_item replay = {.id = "a", .text = "x", .version = 1000, .replay_seq = 7};
+    const struct texts_item failed_replay = {
+        .id = "a", .text = "x", .version = 1000, .replay_seq = 7, .error = "timeout"};
+    write_batch(f, texts_batch(1, 7, 1000, &failed, 1));
+    write_batch(f, texts_batch(1, 8, 2000, &replay, 1));
+    write_batch(f, texts_batch(1, 7, 1000, &failed, 1));
+    write_batch(f, texts_batch(1, 8, 2000, &failed_replay, 1));
+    assert_answer(f->url, "SELECT count(*) FROM dead_letters", "0");
+    assert_answer(f->url, "SELECT version FROM texts", "1000");
+}
+
+static void copies_in_one_transaction_end_as_the_one_that_is_stored(void **state)
+{
+    struct fixture *f = *state;
+    const struct texts_item newer = {.id = "a", .text = "y"};
+    add(f, texts_batch(1, 7, 1000, &good, 1));
+    add(f, texts_batch(1, 7, 1000, &failed, 1));
+    add(f, texts_batch(1, 8, 2000, &failed, 1));
+    add(f, texts_batch(1, 8, 2000, &newer, 1)); /* so no row tells that the first is stored */
+    write_load(f);
+    assert_answer(f->url, "SELECT text, version FROM texts", "y|2000");
+    assert_answer(f->url, "SELECT count(*) FROM dead_letters", "0");
+}
+
+/* A batch of 1 to 3 texts, of which the first fails if the number can be divided by 5. */
+static struct leat_batch *copy_of_many(int64_t number, bool all_fail)
+{
+    struct texts texts;
+    uint32_t n = 1 + (uint32_t)number % 3;
+    texts_begin(&texts, 1, 100 + (uint64_t)number, 1000 * number + 1000, n);
+    for (uint32_t i = 0; i < n; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "%d-%u", (int)number, i);
+        bool fails = all_fail || (number % 5 == 0 && i == 0);
+        texts_add(&texts,
+                  &(struct texts_item){.id = id, .text = "x", .error = fails ? "crashed" : NULL});
+    }
+    return texts_end(&texts);
+}
+
+static void many_copies_in_any_order_take_away_their_own_letters_only(void **state)
+{
+    struct fixture *f = *state;
+    for (int64_t i = 0; i < 60; i++)
+        add(f, copy_of_many(i, true));
+    write_load(f);
+    for (int64_t i = 0; i < 20; i++)
+        add(f, copy_of_many(i, false));
+    for (int64_t i = 40; i > 20; i--)
+        add(f, copy_of_many(i, false));
+    write_load(f);
+    /* Left: all of 20 and of 41 to 59; of the others the first of every fifth. */
+    assert_answer(f->url, "SELECT count(*) FROM dead_letters WHERE seq = 120 OR seq > 140", "42");
+    assert_answer(f->url,
+                  "SELECT id FROM dead_letters WHERE seq <> 120 AND seq <= 140 ORDER BY seq",
+                  "0-0\n5-0\n10-0\n15-0\n25-0\n30-0\n35-0\n40-0");
+}
+
 /* Number `i` of many batches: of its 30 texts the i-th is bad. */
 static struct leat_batch *batch_with_a_bad_text(unsigned i)
 {
@@ -482,6 +584,12 @@ int main(void)
         ON_BOTH(a_dead_letter_that_comes_again_keeps_when_it_was_first_seen),
         ON_BOTH(a_replay_that_is_stored_takes_its_dead_letter_away),
         ON_BOTH(a_replay_that_fails_again_stays_one_dead_letter),
+        ON_BOTH(a_copy_that_is_stored_takes_away_what_another_left),
+        ON_BOTH(a_copy_that_fails_late_leaves_no_letter),
+        ON_BOTH(other_records_of_the_same_id_that_fail_are_letters),
+        ON_BOTH(a_letter_that_was_replayed_does_not_rise_again),
+        ON_BOTH(copies_in_one_transaction_end_as_the_one_that_is_stored),
+        ON_BOTH(many_copies_in_any_order_take_away_their_own_letters_only),
         ON_BOTH(a_row_that_the_store_refuses_does_not_hold_the_others_up),
         ON_BOTH(a_bad_newest_version_leaves_the_older_one),
         ON_BOTH(a_store_that_was_closed_opens_again),

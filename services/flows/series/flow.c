@@ -86,6 +86,7 @@ const struct leat_flow series_flow = {
     .check_settings = check_settings,
     .check = check,
     .key = key,
+    .last_ts = series_last_time,
     .make_tables = make_tables,
     .free_tables = series_tables_free,
 };

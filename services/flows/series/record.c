@@ -320,3 +320,14 @@ bool series_record_read(const msgpack_object *record, const struct series_limits
            read_reset(record, &out->monthly, why) && check_times(&out->ts, why) &&
            read_domains(record, limits, out, why) && check_rows(out, limits, why);
 }
+
+bool series_last_time(const msgpack_object *record, int64_t *us)
+{
+    struct series_record read;
+    struct leat_why why;
+    if (record->type != MSGPACK_OBJECT_MAP || !read_times(record, &read, &why) || read.n == 0 ||
+        !check_times(&read.ts, &why))
+        return false;
+    *us = series_time_at(&read.ts, read.n - 1);
+    return true;
+}

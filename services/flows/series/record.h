@@ -54,6 +54,9 @@ struct series_limits {
 bool series_record_read(const msgpack_object *record, const struct series_limits *limits,
                         struct series_record *out, struct leat_why *why);
 
+/* The time of a block's last row, whatever else of the block is wrong; false when it has none. */
+bool series_last_time(const msgpack_object *record, int64_t *us);
+
 /* Rows that a block must bring to look back on, unless it has `start` or its months begin anew. */
 size_t series_warmup_needed(size_t longest, bool from_close);
 
