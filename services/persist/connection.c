@@ -54,6 +54,16 @@ static void take_message(struct leat_error *err, const char *message)
     one_line(err->text);
 }
 
+/* The name of a place in the server's source is for nobody here. */
+static void cut_locations(char *text)
+{
+    char *at;
+    while ((at = strstr(text, "\nLOCATION:"))) {
+        const char *rest = at + 1 + strcspn(at + 1, "\n");
+        memmove(at, rest, strlen(rest) + 1);
+    }
+}
+
 bool connection_url_ok(const char *url, struct leat_error *err)
 {
     char *message = NULL;
@@ -124,7 +134,9 @@ static bool finish_connect(struct connection *self, int64_t deadline, struct lea
     PostgresPollingStatusType status = PGRES_POLLING_WRITING;
     while (status != PGRES_POLLING_OK) {
         if (status == PGRES_POLLING_FAILED) {
-            take_message(err, PQerrorMessage(self->pg));
+            snprintf(err->text, sizeof err->text, "%s", PQerrorMessage(self->pg));
+            cut_locations(err->text);
+            one_line(err->text);
             return false;
         }
         if (stopping(self))
@@ -137,6 +149,26 @@ static bool finish_connect(struct connection *self, int64_t deadline, struct lea
             status = PQconnectPoll(self->pg);
     }
     return true;
+}
+
+/* Who we are, which database, what we may: that stays as it is until somebody changes it. */
+static bool is_refusal(const char *sqlstate)
+{
+    return strncmp(sqlstate, "28", 2) == 0 || strncmp(sqlstate, "3D", 2) == 0 ||
+           strncmp(sqlstate, "42", 2) == 0;
+}
+
+/* The SQLSTATE of a connection that failed is told in libpq's message only: "FATAL:  28P01: …", the
+ * first word in the server's language. Of several hosts' the last one counts. */
+static bool is_refused(PGconn *pg)
+{
+    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    const char *message = PQerrorMessage(pg);
+    bool refused = PQconnectionNeedsPassword(pg);
+    for (const char *at = strstr(message, ":  "); at; at = strstr(at + 3, ":  "))
+        if (strspn(at + 3, digits) == 5 && at[8] == ':')
+            refused = is_refusal(at + 3);
+    return PQstatus(pg) == CONNECTION_BAD && refused;
 }
 
 /* Reached, but of use? */
@@ -185,17 +217,17 @@ struct connection *connection_open(const struct connection_options *options, boo
     if (!self->pg)
         abort();
     PQsetNoticeProcessor(self->pg, on_notice, NULL);
+    PQsetErrorVerbosity(self->pg, PQERRORS_VERBOSE); /* while connecting: for is_refused */
     if (PQstatus(self->pg) == CONNECTION_BAD) {
         take_message(err, PQerrorMessage(self->pg));
         *refused = PQpingParams(names, values, 0) == PQPING_NO_ATTEMPT;
         return give_up(self, parsed);
     }
     if (!finish_connect(self, deadline, err)) {
-        /* A server that answers a ping and did not take us has decided. */
-        *refused = !stopping(self) && leat_monotonic_us() < deadline &&
-                   PQpingParams(names, values, 0) == PQPING_OK;
+        *refused = is_refused(self->pg);
         return give_up(self, parsed);
     }
+    PQsetErrorVerbosity(self->pg, PQERRORS_DEFAULT);
     if (!encodings_ok(self->pg, err))
         return give_up(self, parsed);
     if (PQsetnonblocking(self->pg, 1) != 0) {

@@ -42,9 +42,10 @@ struct connection_done {
 /* A libpq URL or conninfo that parses, or false with the reason. */
 bool connection_url_ok(const char *url, struct leat_error *err);
 
-/* Connects; NULL with the reason. `refused`: the server is there and does not want us (password, no
- * such database, …), or the conninfo is wrong: trying again does not help. The options' URL and arg
- * must outlive it. */
+/* Connects; NULL with the reason. `refused`: the server said that it does not want us (password, no
+ * such database, no right to it), or the conninfo is wrong: trying again does not help. What else a
+ * server may say (that it starts, or has no connection left) passes. The options' URL and arg must
+ * outlive it. */
 struct connection *connection_open(const struct connection_options *options, bool *refused,
                                    struct leat_error *err);
 

@@ -16,8 +16,9 @@
 bool schema_postgres(struct connection *connection, const struct load *load, bool *permanent,
                      struct leat_error *err);
 
-/* The same for SQLite. */
-bool schema_sqlite(sqlite3 *db, const struct load *load, struct leat_error *err);
+/* The same for SQLite. false: `*code` is the error's, or SQLITE_OK when it is the tables that are
+ * wrong. */
+bool schema_sqlite(sqlite3 *db, const struct load *load, int *code, struct leat_error *err);
 
 /* A column as a database tells it, for the check that both share. */
 struct schema_column {

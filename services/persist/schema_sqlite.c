@@ -43,8 +43,7 @@ static bool first_missing(sqlite3 *db, const struct migration **next, struct lea
             leat_fail(err, "migration %d is '%s' in this database; here it is %d '%s'",
                       sqlite3_column_int(rows, 0), name, (*next)->number, (*next)->name);
     }
-    sqlite3_finalize(rows);
-    return same;
+    return (sqlite3_finalize(rows) == SQLITE_OK || failed(db, err)) && same;
 }
 
 static bool apply(sqlite3 *db, const struct migration *migration, struct leat_error *err)
@@ -146,17 +145,26 @@ static bool check_table(sqlite3 *db, const struct leat_table *table, struct leat
     return same;
 }
 
-bool schema_sqlite(sqlite3 *db, const struct load *load, struct leat_error *err)
+/* All missing ones or none. The error's code is taken before a ROLLBACK that succeeds replaces it.
+ */
+static bool migrate_whole(sqlite3 *db, int *code, struct leat_error *err)
 {
-    if (!run(db, "BEGIN IMMEDIATE", err))
-        return false;
-    bool good = migrate(db, err) && run(db, "COMMIT", err);
+    bool good = run(db, "BEGIN IMMEDIATE", err) && migrate(db, err) && run(db, "COMMIT", err);
+    *code = sqlite3_errcode(db);
     if (!good && !sqlite3_get_autocommit(db))
         sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return good;
+}
+
+bool schema_sqlite(sqlite3 *db, const struct load *load, int *code, struct leat_error *err)
+{
+    if (!migrate_whole(db, code, err))
+        return false;
+    bool good = true;
     for (size_t i = 0; good && i < load_table_count(load); i++) {
         enum load_role role;
-        const struct leat_table *table = load_table(load, i, &role);
-        good = check_table(db, table, err);
+        good = check_table(db, load_table(load, i, &role), err);
     }
+    *code = sqlite3_errcode(db);
     return good;
 }

@@ -146,6 +146,15 @@ static bool prepare_all(struct sqlite *self, struct leat_error *err)
     return good || leat_fail(err, "%s: %s", self->path, sqlite3_errmsg(self->db));
 }
 
+static bool make_ready(struct sqlite *self, int *code, struct leat_error *err)
+{
+    if (!schema_sqlite(self->db, self->load, code, err))
+        return leat_fail_in(err, "%s", self->path);
+    bool good = prepare_all(self, err);
+    *code = sqlite3_errcode(self->db);
+    return good;
+}
+
 static bool connect_to(struct sqlite *self, bool *permanent, struct leat_error *err)
 {
     *permanent = false;
@@ -154,11 +163,9 @@ static bool connect_to(struct sqlite *self, bool *permanent, struct leat_error *
     if (!take_lock(self, permanent, err))
         return false;
     bool opened = open_db(self, err);
-    bool good = opened && schema_sqlite(self->db, self->load, err);
-    if (opened && !good)
-        leat_fail_in(err, "%s", self->path);
-    if (!good || !prepare_all(self, err)) {
-        int code = self->db ? sqlite3_errcode(self->db) & 0xff : SQLITE_NOMEM;
+    int code = self->db ? sqlite3_errcode(self->db) : SQLITE_NOMEM;
+    if (!opened || !make_ready(self, &code, err)) {
+        code &= 0xff;
         *permanent = is_lasting(code) || (opened && (code == SQLITE_OK || code == SQLITE_ERROR));
         close_db(self);
         return false;

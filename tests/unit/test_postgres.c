@@ -661,6 +661,7 @@ static void unreachable(const char *parameters, bool expected_permanent, const c
     snprintf(url, sizeof url, "%s %s", cluster.conninfo, parameters);
     writer_open_at(&writer, url);
     assert_false(writer.store->type->check(writer.store, &permanent, &writer.err));
+    assert_null(strstr(writer.err.text, "LOCATION"));
     if (!strstr(writer.err.text, reason))
         fail_msg("\"%s\" does not say \"%s\"", writer.err.text, reason);
     assert_int_equal(permanent, expected_permanent);
@@ -673,6 +674,12 @@ static void what_cannot_get_better_is_told_from_what_can(void **state)
     unreachable("dbname=nowhere", true, "does not exist");
     unreachable("user=nobody_known", true, "does not exist");
     unreachable("host=/nowhere", false, "No such file");
+    assert_true(cluster_execute(cluster.conninfo, "CREATE ROLE crowd LOGIN CONNECTION LIMIT 0"));
+    unreachable("user=crowd", false, "53300: too many connections for role \"crowd\"");
+    assert_true(cluster_execute(cluster.conninfo, "CREATE DATABASE shut ALLOW_CONNECTIONS false"));
+    unreachable("dbname=shut", false, "not currently accepting connections");
+    assert_true(cluster_execute(cluster.conninfo, "CREATE ROLE nologin"));
+    unreachable("user=nologin", true, "28000: role \"nologin\" is not permitted to log in");
     unreachable("host=127.0.0.1 port=1", false, "refused");
     assert_true(cluster_execute(cluster.conninfo,
                                 "CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE"

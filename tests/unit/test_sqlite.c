@@ -156,6 +156,26 @@ static void a_full_disk_is_no_row_s_fault(void **state)
     umount(f->dir);
 }
 
+/* Wherever in opening and making the tables it happens that SQLite has no more memory; some of
+ * these errors leave a transaction open, others end it. */
+static void trouble_while_the_tables_are_made_is_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    bool opened = false, permanent;
+    sqlite3_int64 before = sqlite3_memory_used();
+    unsigned failed = 0;
+    for (sqlite3_int64 room = 4096; !opened; room += 512) {
+        sqlite3_hard_heap_limit64(before + room);
+        opened = check(f->store, &permanent, &f->err);
+        sqlite3_hard_heap_limit64(0);
+        failed += !opened;
+        if (permanent)
+            fail_msg("%s", f->err.text);
+    }
+    assert_true(failed > 10);
+    write_many(f, 1, "a", 1);
+}
+
 static void refused_at_open(struct fixture *f, const char *url, const char *reason)
 {
     bool permanent;
@@ -216,6 +236,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_value_of_the_wrong_kind_is_the_row_s_fault, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_no_row_s_fault, setup, teardown),
+        cmocka_unit_test_setup_teardown(trouble_while_the_tables_are_made_is_waited_for, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(what_is_no_database_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_wrong_schema_is_refused_by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(a_query_needs_a_store_that_is_there, setup, teardown),
