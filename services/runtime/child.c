@@ -318,19 +318,6 @@ static void child_metrics(struct leat_child *self, struct leat_metrics *metrics)
                                        "leat_stage_poison_records_total", labels, help);
 }
 
-/* At the first start nobody waits for anything but this. */
-static bool child_await_open(struct leat_child *self, struct leat_error *err)
-{
-    while (self->state == CHILD_OPENING) {
-        zmq_pollitem_t item;
-        if (atomic_load(&self->host->stopping))
-            return leat_fail(err, "told to stop while it was starting");
-        zmq_poll(&item, leat_child_items(self, &item), 100);
-        leat_child_turn(self);
-    }
-    return self->opened_once || leat_fail(err, "%s", self->reason);
-}
-
 struct leat_child *leat_child_open(const struct leat_stage *stage, struct leat_host *host,
                                    const struct leat_child_events *events, struct leat_error *err)
 {
@@ -345,9 +332,19 @@ struct leat_child *leat_child_open(const struct leat_stage *stage, struct leat_h
     self->pipe.fd = -1;
     self->timeout_us = leat_settings_int(host->settings, "child.timeout") * 1000;
     child_metrics(self, host->metrics);
-    if (!child_start(self, err) || !child_await_open(self, err))
+    if (!child_start(self, err))
         leat_child_close(&self, 0);
     return self;
+}
+
+bool leat_child_is_opening(const struct leat_child *self)
+{
+    return self->state == CHILD_OPENING;
+}
+
+bool leat_child_opened(const struct leat_child *self, struct leat_error *err)
+{
+    return self->opened_once || leat_fail(err, "%s", self->reason);
 }
 
 bool leat_child_wants(const struct leat_child *self)
@@ -411,8 +408,8 @@ void leat_child_close(struct leat_child **self, int wait_ms)
         return;
     if (child->state != CHILD_DOWN) {
         shutdown(child->pipe.fd, SHUT_RDWR); /* it reads the end, and ends */
-        child_process_end(child->pid, atomic_load(&child->host->stopping) ? 0 : wait_ms, how,
-                          sizeof how);
+        bool at_once = child->state == CHILD_OPENING || atomic_load(&child->host->stopping);
+        child_process_end(child->pid, at_once ? 0 : wait_ms, how, sizeof how);
         child_pipe_close(&child->pipe);
     }
     for (int i = 0; i < child->n; i++)

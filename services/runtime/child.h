@@ -49,9 +49,15 @@ struct leat_done {
     void *memory; /* malloc'd; LEAT_BATCH_HEAD_MAX free bytes stand before `items` */
 };
 
-/* Starts the first child and waits until its stage is open. NULL: it could not be, and why. */
+/* Starts the first child. NULL: it could not be, and why. */
 struct leat_child *leat_child_open(const struct leat_stage *stage, struct leat_host *host,
                                    const struct leat_child_events *events, struct leat_error *err);
+
+/* Is the child opening its stage, which takes turns? */
+bool leat_child_is_opening(const struct leat_child *self);
+
+/* When it is not: could the first child open its stage? false: why not. */
+bool leat_child_opened(const struct leat_child *self, struct leat_error *err);
 
 /* True when a batch may be given now. */
 bool leat_child_wants(const struct leat_child *self);
@@ -75,8 +81,8 @@ int64_t leat_child_turn(struct leat_child *self);
 /* New settings for the child, and for those that follow it. */
 void leat_child_reload(struct leat_child *self, const struct leat_settings *fresh);
 
-/* Ends the child (it closes its stage, then exits; killed when that takes longer than `wait_ms`)
- * and forgets what was given. Idempotent. */
+/* Ends the child (it closes its stage, then exits; killed when that takes longer than `wait_ms`,
+ * and at once while it still opens it) and forgets what was given. Idempotent. */
 void leat_child_close(struct leat_child **self, int wait_ms);
 
 /* The child's side: the whole main of `--child NAME`. */

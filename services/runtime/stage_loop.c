@@ -127,31 +127,6 @@ static bool loop_open_side(struct stage_loop *self, struct leat_error *err)
     return (self->side_out = leat_peers_open(&options, err)) != NULL;
 }
 
-/* The inbox comes last: who is bound is sent to. */
-static bool loop_open(struct stage_loop *self, struct leat_error *err)
-{
-    const struct leat_settings *settings = self->host->settings;
-    const char *publishes = self->stage->publishes;
-    char inbox[LEAT_MAX_STAGE + 16];
-    if (publishes &&
-        !(self->publisher = publisher_open(self->host->zmq, self->host->security,
-                                           leat_settings_str(settings, publishes), publishes, err)))
-        return false;
-    if (!outputs_open(&self->outputs, self->stage->name, self->host, err) ||
-        !loop_open_side(self, err))
-        return false;
-    self->ready = true;
-    if (!worker_open(&self->worker, self->stage, self->host, &self->ctx, &self->counts, err))
-        return false;
-    tap_open(&self->tap, self->host->zmq, leat_settings_str(settings, "tap.dir"),
-             self->stage->name);
-    snprintf(inbox, sizeof inbox, "%s.inbox", self->stage->name);
-    self->inbox =
-        leat_socket_inbox(self->host->zmq, self->host->security, leat_settings_str(settings, inbox),
-                          inbox, loop_max_frame(self), err);
-    return self->inbox != NULL;
-}
-
 static void loop_close(struct stage_loop *self)
 {
     int64_t left = (self->drain_until_us - leat_monotonic_us()) / 1000;
@@ -370,6 +345,52 @@ static void loop_turn(struct stage_loop *self)
     loop_work(self);
     if (self->draining)
         loop_drained(self);
+}
+
+/* --- starting ------------------------------------------------------------------------------- */
+
+/* A stage may take its time to open, but orders are obeyed (Ensures 1): nothing is in hand yet, so
+ * told to drain it ends. */
+static bool loop_await_open(struct stage_loop *self, struct leat_error *err)
+{
+    while (worker_is_opening(&self->worker) && !self->ended) {
+        zmq_pollitem_t items[2] = {{.socket = self->host->control, .events = ZMQ_POLLIN}};
+        zmq_poll(items, 1 + worker_items(&self->worker, items + 1), (long)self->due_ms);
+        self->due_ms = TURN_MS;
+        loop_obey(self);
+        loop_sooner(self, worker_turn(&self->worker, true));
+        if (self->draining)
+            loop_drained(self);
+    }
+    return self->ended || worker_opened(&self->worker, err);
+}
+
+/* The inbox comes last: who is bound is sent to. An order may have ended it before. */
+static bool loop_open(struct stage_loop *self, struct leat_error *err)
+{
+    const struct leat_settings *settings = self->host->settings;
+    const char *publishes = self->stage->publishes;
+    char inbox[LEAT_MAX_STAGE + 16];
+    if (publishes &&
+        !(self->publisher = publisher_open(self->host->zmq, self->host->security,
+                                           leat_settings_str(settings, publishes), publishes, err)))
+        return false;
+    if (!outputs_open(&self->outputs, self->stage->name, self->host, err) ||
+        !loop_open_side(self, err))
+        return false;
+    self->ready = true;
+    if (!worker_open(&self->worker, self->stage, self->host, &self->ctx, &self->counts, err) ||
+        !loop_await_open(self, err))
+        return false;
+    if (self->ended)
+        return true;
+    tap_open(&self->tap, self->host->zmq, leat_settings_str(settings, "tap.dir"),
+             self->stage->name);
+    snprintf(inbox, sizeof inbox, "%s.inbox", self->stage->name);
+    self->inbox =
+        leat_socket_inbox(self->host->zmq, self->host->security, leat_settings_str(settings, inbox),
+                          inbox, loop_max_frame(self), err);
+    return self->inbox != NULL;
 }
 
 enum leat_exit stage_loop_run(const struct leat_stage *stage, struct leat_host *host)

@@ -29,6 +29,16 @@ bool worker_open(struct worker *self, const struct leat_stage *stage, struct lea
     return self->child != NULL;
 }
 
+bool worker_is_opening(const struct worker *self)
+{
+    return self->child && leat_child_is_opening(self->child);
+}
+
+bool worker_opened(const struct worker *self, struct leat_error *err)
+{
+    return !self->child || leat_child_opened(self->child, err);
+}
+
 bool worker_wants(const struct worker *self)
 {
     return self->child ? leat_child_wants(self->child) : !self->has_done;

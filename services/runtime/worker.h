@@ -17,10 +17,15 @@ struct worker {
     bool has_done;
 };
 
-/* Opens the stage. Isolated ones in a child, unless child.enabled says no. */
+/* Opens the stage, or begins to: isolated ones are opened in a child, unless child.enabled says no.
+ */
 bool worker_open(struct worker *self, const struct leat_stage *stage, struct leat_host *host,
                  struct leat_stage_context *ctx, struct stage_counts *counts,
                  struct leat_error *err);
+
+/* Is a child opening it, which takes turns? And when it is not: is it open, or why not? */
+bool worker_is_opening(const struct worker *self);
+bool worker_opened(const struct worker *self, struct leat_error *err);
 
 bool worker_wants(const struct worker *self);
 void worker_give(struct worker *self, struct leat_batch *batch, struct leat_span frame);

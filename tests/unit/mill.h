@@ -22,6 +22,10 @@ static bool mill_open(void **self, struct leat_stage_context *ctx, struct leat_e
         return leat_fail(err, "the mill's stone is broken");
     if (leat_settings_bool(settings, "mill.dies_at_start"))
         _exit(9);
+    const char *awaited = leat_settings_str(settings, "mill.opens_when");
+    leat_log(LEAT_INFO, "mill", "opening");
+    while (awaited[0] && access(awaited, F_OK) != 0)
+        usleep(2000);
     struct mill *mill = calloc(1, sizeof *mill);
     mill->ctx = ctx;
     snprintf(mill->mark, sizeof mill->mark, "%s", leat_settings_str(settings, "mill.mark"));
@@ -129,6 +133,7 @@ static void mill_close(void **self)
 static const struct leat_setting mill_settings[] = {
     {.name = "mill.mark", .type = LEAT_SET_STRING, .value = "!", .reloadable = true, .help = "."},
     {.name = "mill.refuse_while", .type = LEAT_SET_STRING, .value = "", .help = "."},
+    {.name = "mill.opens_when", .type = LEAT_SET_STRING, .value = "", .help = "."},
     {.name = "mill.gathers", .type = LEAT_SET_INT, .value = "1", .help = "."},
     {.name = "mill.dies_at_start", .type = LEAT_SET_BOOL, .value = "no", .help = "."},
     {.name = "mill.inbox", .type = LEAT_SET_STRING, .value = "inproc://mill", .help = "."},

@@ -63,11 +63,22 @@ static void yard_set(struct yard *self, const char *assignment)
     assert_true(leat_settings_assign(self->host.settings, assignment, LEAT_FROM_PROGRAM, NULL));
 }
 
+static bool yard_turn(struct yard *self)
+{
+    leat_child_turn(self->child);
+    return true;
+}
+
 static bool yard_open(struct yard *self, struct leat_error *err)
 {
     const struct leat_child_events events = {self, yard_ready, yard_side};
     self->child = leat_child_open(&mill_stage, &self->host, &events, err);
-    return self->child != NULL;
+    assert_non_null(self->child);
+    rig_await(yard_turn(self) && !leat_child_is_opening(self->child));
+    if (leat_child_opened(self->child, err))
+        return true;
+    leat_child_close(&self->child, 0);
+    return false;
 }
 
 static void yard_give(struct yard *self, uint64_t seq, const char *const *records, uint32_t n)
@@ -75,12 +86,6 @@ static void yard_give(struct yard *self, uint64_t seq, const char *const *record
     struct leat_span bytes;
     struct leat_batch *batch = rig_batch("mill", "grain", seq, records, n, &bytes);
     leat_child_give(self->child, batch, bytes);
-}
-
-static bool yard_turn(struct yard *self)
-{
-    leat_child_turn(self->child);
-    return true;
 }
 
 /* The next batch that comes back, decoded again as the next stage would. */

@@ -170,6 +170,17 @@ static void a_signal_drains(void **state)
     assert_says(self, "event=ended status=0");
 }
 
+static void a_signal_ends_a_stage_that_still_opens(void **state)
+{
+    struct run *self = *state;
+    run_start(self, "mill",
+              OPTIONS("--set", INBOX, "--set", STORE, "--set", "mill.opens_when=/nowhere/at/all"));
+    rig_await(run_says(self, "stage=mill event=opening"));
+    kill(self->pid, SIGTERM);
+    assert_int_equal(run_status(self), LEAT_EXIT_OK);
+    assert_says(self, "stage=mill event=drained");
+}
+
 static void services_are_drained_in_their_order(void **state)
 {
     struct run *self = *state;
@@ -323,6 +334,7 @@ int main(int argc, char **argv)
         RUN(wrong_usage_ends_with_2),
         RUN(help_and_version_are_told),
         RUN(a_signal_drains),
+        RUN(a_signal_ends_a_stage_that_still_opens),
         RUN(services_are_drained_in_their_order),
         RUN(a_service_that_cannot_start_ends_all),
         RUN(a_taken_inbox_is_told),

@@ -274,6 +274,46 @@ static void a_reload_takes_reloadable_settings(void **state)
     leat_batch_destroy(&batch);
 }
 
+/* Its child opens the stage only when that file is there. */
+static void site_start_opening(struct site *self, const char *file)
+{
+    char assignment[200];
+    snprintf(assignment, sizeof assignment, "mill.opens_when=%s", file);
+    site_set(self, assignment);
+    assert_int_equal(pthread_create(&self->thread, NULL, site_run, self), 0);
+}
+
+static void a_stage_that_still_opens_obeys(void **state)
+{
+    struct site *self = *state;
+    site_start_opening(self, "/nowhere/at/all");
+    site_order(self, "d20000");
+    assert_int_equal(site_join(self), LEAT_EXIT_OK);
+    site_start_opening(self, "/nowhere/at/all");
+    site_order(self, "s");
+    assert_int_equal(site_join(self), LEAT_EXIT_DEADLINE);
+}
+
+static void settings_that_come_while_it_opens_are_taken(void **state)
+{
+    struct site *self = *state;
+    char *folder = rig_folder(), file[200], command[300];
+    snprintf(file, sizeof file, "%s", rig_path(folder, "open"));
+    site_next(self, "inproc://store");
+    site_start_opening(self, file);
+    site_order(self, "rmill.mark=?\n");
+    rig_write(file, "", 0);
+    rig_await(atomic_load(&self->host.state) == LEAT_READY);
+    zmq_connect(self->in, "inproc://mill");
+    site_send(self, 1, "rye");
+    struct leat_batch *batch = site_receive(self);
+    assert_string_equal(rig_text(batch->items[0].result), "rye?@0");
+    leat_batch_destroy(&batch);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+    free(folder);
+}
+
 static void a_stage_that_cannot_start_fails(void **state)
 {
     struct site *self = *state;
@@ -406,6 +446,8 @@ int main(int argc, char **argv)
         SITE(a_stop_is_obeyed_at_once),
         SITE(a_stage_that_is_not_ready_reads_no_more),
         SITE(a_reload_takes_reloadable_settings),
+        SITE(a_stage_that_still_opens_obeys),
+        SITE(settings_that_come_while_it_opens_are_taken),
         SITE(a_stage_that_cannot_start_fails),
         SITE(acks_are_published_and_repeated),
     };
