@@ -50,30 +50,31 @@ static void learn(struct partitions *self, int32_t month)
 
 /* A new table that is attached when it is whole: unlike CREATE TABLE … PARTITION OF, that does not
  * wait for those who are writing to other partitions. */
-static void compose(char *sql, size_t size, const struct leat_table *table, int32_t month)
+static void compose(char *sql, size_t size, const struct leat_table *table, int32_t month,
+                    int64_t lock_ms)
 {
     char name[128];
     int year = month / 12, next = (month + 1) / 12;
     snprintf(name, sizeof name, "%s_%04d_%02d", table->name, year, month % 12 + 1);
     snprintf(sql, size,
-             "BEGIN; SET LOCAL lock_timeout = '10s';"
+             "BEGIN; SET LOCAL lock_timeout = %lld;"
              "SELECT pg_advisory_xact_lock(hashtextextended('leat_partitions', 0));"
              "DO $leat$ BEGIN IF to_regclass('\"%s\"') IS NULL THEN"
              " CREATE TABLE \"%s\" (LIKE \"%s\" INCLUDING ALL);"
              " ALTER TABLE \"%s\" ATTACH PARTITION \"%s\" FOR VALUES"
              " FROM ('%04d-%02d-01 00:00:00+00') TO ('%04d-%02d-01 00:00:00+00');"
              " END IF; END $leat$; COMMIT",
-             name, name, table->name, table->name, name, year, month % 12 + 1, next,
-             (month + 1) % 12 + 1);
+             (long long)lock_ms, name, name, table->name, table->name, name, year, month % 12 + 1,
+             next, (month + 1) % 12 + 1);
 }
 
 static bool make(struct connection *connection, const struct leat_table *table, int32_t month,
-                 struct connection_failure *failure)
+                 int64_t lock_ms, struct connection_failure *failure)
 {
     char sql[1536];
     struct connection_done done;
     struct connection_failure ignored;
-    compose(sql, sizeof sql, table, month);
+    compose(sql, sizeof sql, table, month, lock_ms);
     if (connection_run(connection, sql, NULL, 0, &done, failure))
         return true;
     if (failure->broken)
@@ -82,6 +83,7 @@ static bool make(struct connection *connection, const struct leat_table *table, 
     if (out && strcmp(failure->sqlstate, "42P17") == 0)
         return true; /* it would overlap one of another name, which serves */
     failure->broken = !out;
+    failure->has_context = false; /* that of the DO: what it waits for is no row's */
     leat_fail_in(&failure->error, "partition of %s for %04d-%02d", table->name, month / 12,
                  month % 12 + 1);
     return false;
@@ -96,7 +98,7 @@ static size_t column_of(const struct leat_table *table)
 }
 
 bool partitions_make(struct partitions *self, struct connection *connection,
-                     const struct leat_table *table, const struct load_rows *rows,
+                     const struct leat_table *table, const struct load_rows *rows, int64_t lock_ms,
                      struct connection_failure *failure)
 {
     size_t column = column_of(table);
@@ -110,7 +112,7 @@ bool partitions_make(struct partitions *self, struct connection *connection,
         end = leat_month_begin(month + 1);
         if (knows(self, month))
             continue;
-        if (!make(connection, table, month, failure))
+        if (!make(connection, table, month, lock_ms, failure))
             return false;
         learn(self, month);
     }

@@ -20,10 +20,11 @@ void partitions_destroy(struct partitions *self);
 void partitions_forget(struct partitions *self);
 
 /* Makes what `rows` of a table with `monthly` need and what is not known yet. Any number of
- * persists may do so at once: they take turns by an advisory lock, and none waits for writers.
- * false with the failure; the session is out of any transaction then, or broken. */
+ * persists may do so at once: they take turns by an advisory lock, and none waits for writers. For
+ * a lock it waits `lock_ms`. false with the failure, which is never a row's (no has_context); the
+ * session is out of any transaction then, or broken. */
 bool partitions_make(struct partitions *self, struct connection *connection,
-                     const struct leat_table *table, const struct load_rows *rows,
+                     const struct leat_table *table, const struct load_rows *rows, int64_t lock_ms,
                      struct connection_failure *failure);
 
 #endif

@@ -25,6 +25,7 @@
 
 enum {
     STAGED_MOST = 64, /* transactions on the staged path at most, before the direct one is tried */
+    PARTITION_PATIENCE = 5, /* lock timeouts: one waits for another that makes partitions, too */
     BUFFER_KEEP = 32 << 20, /* a COPY buffer larger than this is not kept */
 };
 
@@ -306,10 +307,11 @@ static size_t rows_to_insert(const struct postgres *self, const struct load_rows
 static bool make_partitions(struct postgres *self, const struct load_rows *picked,
                             struct connection_failure *why)
 {
+    int64_t lock_ms = PARTITION_PATIENCE * self->options.lock_timeout_ms;
     for (size_t i = 0; i < self->n_targets; i++) {
         struct target *target = &self->targets[i];
-        if (target->table->monthly &&
-            !partitions_make(&target->partitions, self->connection, target->table, &picked[i], why))
+        if (target->table->monthly && !partitions_make(&target->partitions, self->connection,
+                                                       target->table, &picked[i], lock_ms, why))
             return false;
     }
     return true;

@@ -477,6 +477,31 @@ static void a_partition_that_was_dropped_is_made_again(void **state)
     writer_close(&writer);
 }
 
+/* VACUUM has such a lock, and CREATE INDEX, ALTER TABLE have others. */
+static void a_table_that_is_locked_when_a_partition_is_made_is_waited_for(void **state)
+{
+    struct writer writer;
+    struct made made;
+    writer_open(&writer, *state);
+    store_close(&writer.store);
+    writer.options.lock_timeout_ms = 100;
+    writer.store = store_open(&writer.options, writer.load, &writer.err);
+    make(&made, "EURUSD", begin_2024, day / 20);
+    writer_write(&writer, &made.block, 1, 1000);
+    PGconn *holder = PQconnectdb(*state);
+    PQclear(PQexec(holder, "BEGIN; LOCK TABLE features_idx IN SHARE UPDATE EXCLUSIVE MODE"));
+    make(&made, "EURUSD", begin_2024 + 40 * day, day / 20);
+    assert_true(load_add(writer.load, computed(&writer, &made.block, 1, 2000), 0));
+    bool written = writer_try(&writer);
+    PQfinish(holder);
+    assert_false(written);
+    assert_non_null(strstr(writer.err.text, "55P03: partition of features_idx for 2024-02"));
+    assert_int_equal(writer.counts.set_aside, 0);
+    assert_true(writer_try(&writer));
+    assert_answer(*state, "SELECT count(*) FROM features_idx", "800");
+    writer_close(&writer);
+}
+
 static void *write_years(void *arg)
 {
     struct writer *self = arg;
@@ -534,6 +559,7 @@ int main(void)
         ON_POSTGRES(months_have_a_partition_each),
         ON_POSTGRES(a_partition_of_ones_own_serves),
         ON_POSTGRES(a_partition_that_was_dropped_is_made_again),
+        ON_POSTGRES(a_table_that_is_locked_when_a_partition_is_made_is_waited_for),
         ON_POSTGRES(many_may_need_the_same_partitions_at_once),
     };
     return cmocka_run_group_tests_name("features", tests, start, stop);
