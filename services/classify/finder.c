@@ -21,8 +21,11 @@ _Static_assert((int)TEXT_MAX_TOPICS <= (int)TOPICS_MOST, "topics fit");
 enum {
     AT_ONCE = 1024, /* texts that models are given, of */
     AT_ONCE_BYTES = 256 * 1024,
-    OPEN_MS = 20000, /* that a provider may take for the topics */
 };
+
+/* That a provider may take for the topics: a stage waits for it as for those of texts, who opens a
+ * finder for something else does not. */
+static const int64_t stage_open_ms = INT64_C(1) << 40, other_open_ms = 20000;
 
 struct finder {
     struct model *emotion;   /* also of sentiments, unless: */
@@ -37,6 +40,7 @@ struct finder {
     bool store;                    /* embeddings go into the results */
     float *embeddings;             /* AT_ONCE x width; NULL: the model for emotions makes none */
     struct provider *provider;     /* who makes them; NULL: nobody, or the model */
+    int64_t open_ms;               /* that it may take for the topics */
     struct provider_text *asked;   /* of the batch in hand */
     size_t asked_room;
     const struct encoder_kernels *kernels;
@@ -208,7 +212,7 @@ static bool embed_by_provider(struct finder *self, const struct leat_span *texts
                               struct leat_error *err)
 {
     if (!make_asked(self, texts, n, err) ||
-        !provider_run(self->provider, self->asked, n, OPEN_MS, err))
+        !provider_run(self->provider, self->asked, n, self->open_ms, err))
         return false;
     for (size_t i = 0; i < n; i++)
         if (!self->asked[i].vector)
@@ -328,9 +332,12 @@ struct finder *finder_open(const struct leat_settings *settings, const struct pr
                            struct leat_error *err)
 {
     struct finder *self = calloc(1, sizeof *self);
-    if (!self)
+    if (!self) {
         leat_fail(err, "out of memory");
-    else if (!open_parts(self, settings, watch, err))
+        return NULL;
+    }
+    self->open_ms = watch ? stage_open_ms : other_open_ms;
+    if (!open_parts(self, settings, watch, err))
         finder_close(&self);
     if (self && watch && finder_is_slow(self))
         self->watch = *watch;

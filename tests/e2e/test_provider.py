@@ -531,6 +531,41 @@ def test_cached_results_bring_their_embeddings_and_topics_ask_at_the_start(provi
     assert any(topic["embedding_score"] for topics_of in found for topic in topics_of)
 
 
+@contextlib.contextmanager
+def starting(folder, url):
+    """Leat whose topics need a provider that is not there yet."""
+    address = f"127.0.0.1:{harness.free_port()}"
+    program = harness.Program(
+        folder, "leat", "run", "--data", folder / "data", "--listen",
+        f"tcp://127.0.0.1:{harness.free_port()}", "--set", "topics.embeddings=yes", "--set",
+        f"embeddings.url={url}", "--set", "embeddings.model=small", "--set", f"run.http={address}",
+        http_address=address, environment={"no_proxy": "*"})
+    try:
+        yield program
+    finally:
+        program.kill()
+    program.check_sanitizers()
+
+
+def test_topics_wait_for_a_provider_that_is_not_there_at_the_start(folder):
+    def later(n, request):
+        return (503, {"Retry-After": "22"}, b"") if n == 0 else None
+
+    with contextlib.closing(Provider(later)) as provider, starting(folder, provider.url) as program:
+        harness.until("it says why it is not ready",
+                      lambda: "HTTP 503" in harness.http(program.http_address, "/readyz")[1])
+        program.wait_ready(60)
+        assert len(provider.requests) == 2
+        assert program.stop() == 0
+
+
+def test_a_start_that_waits_for_a_provider_ends_when_it_is_told_to(folder):
+    with starting(folder, f"http://127.0.0.1:{harness.free_port()}/") as program:
+        harness.until("it says why it is not ready",
+                      lambda: "does not answer" in harness.http(program.http_address, "/readyz")[1])
+        assert program.stop() == 0
+
+
 @pytest.mark.parametrize("settings, reason", [
     (["embeddings.url=ftp://here", "embeddings.store=yes", "embeddings.model=m"], "expected a URL"),
     (["embeddings.url=http://127.0.0.1:1/", "embeddings.store=yes"], "setting embeddings.model"),
