@@ -340,21 +340,43 @@ def test_postgresql_is_gone_while_draining(own_cluster, own_postgres, folder):
 
 
 def test_settings_are_read_again_with_the_store_down(make_embedded, own_postgres, folder):
+    # Only full transactions are written, as nothing else is waited for so long.
+    waits = "".join(f"persist.{wait} = 60s\n" for wait in ("wait", "wait_busy", "wait_most"))
     config = folder / "leat.conf"
-    config.write_text("persist.rows = 1000\n")
+    config.write_text(waits + "persist.rows = 1000\n")
     embedded = make_embedded("--store", own_postgres.conninfo, "--config", config)
-    query = own_postgres.query
-    harness.send(embedded.endpoint, harness.texts_file(folder / "a.ndjson", range(100)))
-    own_postgres.crash()
-    harness.send(embedded.endpoint, harness.texts_file(folder / "b.ndjson", range(100, 300)),
-                 wait="accepted")
-    config.write_text("persist.rows = 10\nlog.level = debug\n")
-    embedded.program.process.send_signal(signal.SIGHUP)
-    harness.until("the settings were read", lambda: "reload" in embedded.program.log())
-    own_postgres.start()
-    harness.until("all is stored", lambda: query("SELECT count(*), count(DISTINCT id) FROM texts")
-                  == [(300, 300)])
-    assert embedded.program.stop() == 0
+    program = embedded.program
+
+    with client_of(embedded.endpoint) as client:
+        def send(prefix):
+            for i in range(100):
+                client.send("text", packed(f"{prefix}{i}-{j}" for j in range(10)), list(range(10)))
+
+        def all_committed():
+            return client.wait(client.all_committed, 30 * harness.PATIENCE)
+
+        def transactions():
+            return counter(program, "leat_persist_transactions_total")
+
+        send("a")
+        assert all_committed()
+        own_postgres.crash()
+        send("b")
+        harness.until("the store is away",
+                      lambda: harness.http(program.http_address, "/readyz")[0] == 503)
+        config.write_text(waits + "persist.rows = 10\n")
+        program.process.send_signal(signal.SIGHUP)
+        harness.until("the settings were read", lambda: "event=reloaded" in program.log())
+        own_postgres.start()
+        assert all_committed()
+        before = transactions()
+        assert before < 100
+        send("c")
+        assert all_committed()
+        harness.until("each send was a transaction", lambda: transactions() >= before + 100)
+    assert "reload_refused" not in program.log()
+    assert count(own_postgres) == (3000, 3000)
+    assert program.stop() == 0
 
 
 def test_postgresql_is_down_for_long_under_load(own_cluster, own_postgres, folder):
