@@ -222,18 +222,21 @@ def test_a_drained_run_leaves_nothing_and_goes_on_later(embedded, folder):
 
 
 def test_a_backlog_waits_in_the_journal_in_flat_memory(cluster, folder):
-    n = 60000 // harness.PATIENCE
+    n = 4000 // harness.PATIENCE
+    path = harness.texts_file(folder / "load.ndjson", range(n), "number {i} had a good day, " * 2200)
+    harness.send(cluster.endpoint, harness.texts_file(folder / "first.ndjson", ["first"]))
+    before = {program: program.anonymous_mb() for program in cluster.programs.values()}
     cluster["persist"].process.send_signal(signal.SIGSTOP)
-    path = harness.texts_file(folder / "load.ndjson", range(n))
     told = harness.send(cluster.endpoint, path, wait="accepted")
     assert told["accepted"] == n
-    if harness.PATIENCE == 1:
-        for program in cluster.programs.values():
-            assert program.anonymous_mb() < 150, program.name
+    if harness.PATIENCE == 1:  # the sanitizer keeps for a while what was freed
+        assert path.stat().st_size > 240e6
+        for program, mb in before.items():
+            assert program.anonymous_mb() - mb < 48, program.name
     cluster["persist"].process.send_signal(signal.SIGCONT)
     harness.until("all are in the store",
-                  lambda: cluster.query("SELECT count(*) FROM texts")[0][0] == n, 120)
-    assert cluster.query("SELECT count(DISTINCT id) FROM texts") == [(n,)]
+                  lambda: cluster.query("SELECT count(*) FROM texts")[0][0] == n + 1, 120)
+    assert cluster.query("SELECT count(DISTINCT id) FROM texts") == [(n + 1,)]
 
 
 def test_random_bytes_on_every_port_change_nothing(cluster, folder):
