@@ -23,6 +23,7 @@ struct ack {
 
 struct fixture {
     char dir[64], url[160];
+    struct cluster cluster; /* of those that want a server */
     struct leat_settings *settings;
     struct leat_metrics *metrics;
     struct leat_stage_context ctx;
@@ -96,6 +97,8 @@ static int teardown(void **state)
     struct fixture *f = *state;
     char command[128];
     persist_stage.close(&f->stage);
+    if (f->cluster.dir[0])
+        cluster_do(&f->cluster, "stop");
     leat_settings_destroy(&f->settings);
     leat_metrics_destroy(&f->metrics);
     snprintf(command, sizeof command, "rm -rf %s", f->dir);
@@ -134,6 +137,21 @@ static void turn(struct fixture *f, size_t n_acks, bool idle)
 static void turn_until(struct fixture *f, size_t n_acks)
 {
     turn(f, n_acks, true);
+}
+
+static void turn_once(struct fixture *f)
+{
+    int ms = persist_stage.tick(f->stage, true);
+    usleep(ms < 0 || ms > 20 ? 20000 : (unsigned)ms * 1000);
+}
+
+static void turn_until_ready_is(struct fixture *f, bool ready)
+{
+    int64_t deadline = leat_monotonic_us() + PATIENCE_US;
+    while (f->ready != ready) {
+        assert_true(leat_monotonic_us() < deadline);
+        turn_once(f);
+    }
 }
 
 static int64_t metric(struct fixture *f, const char *name, const char *labels)
@@ -286,14 +304,13 @@ static void a_store_that_is_away_is_waited_for(void **state)
     assert_int_equal(sqlite3_open(f->url + strlen("sqlite:"), &other), SQLITE_OK);
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     give(f, texts_many(1, 1, 1000, "a", 10, "t"));
-    while (f->ready)
-        usleep(1000u * (unsigned)persist_stage.tick(f->stage, true));
+    turn_until_ready_is(f, false);
     assert_int_equal(f->n_acks, 0);
     assert_false(persist_stage.drain(f->stage));
     /* What still comes is taken, and waits. */
     give(f, texts_many(1, 2, 2000, "b", 10, "t"));
     for (int i = 0; i < 5; i++)
-        usleep(1000u * (unsigned)persist_stage.tick(f->stage, true));
+        turn_once(f);
     assert_false(f->ready);
     assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(other);
@@ -305,27 +322,25 @@ static void a_store_that_is_away_is_waited_for(void **state)
 static void a_server_that_is_not_there_yet_is_waited_for(void **state)
 {
     struct fixture *f = *state;
-    struct cluster cluster = {0};
-    assert_true(cluster_start(&cluster, ""));
-    cluster_do(&cluster, "crash");
-    set(f, "store.url", cluster.conninfo);
+    assert_true(cluster_start(&f->cluster, ""));
+    cluster_do(&f->cluster, "crash");
+    set(f, "store.url", f->cluster.conninfo);
     open_stage(f);
     assert_false(f->ready);
     give(f, texts_many(1, 1, 1000, "a", 10, "t"));
     for (int i = 0; i < 5; i++)
-        usleep(1000u * (unsigned)persist_stage.tick(f->stage, true));
+        turn_once(f);
     assert_int_equal(f->n_acks, 0);
-    assert_true(cluster_start(&cluster, ""));
+    assert_true(cluster_start(&f->cluster, ""));
     turn_until(f, 1);
     assert_true(f->ready);
-    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "10");
-    cluster_do(&cluster, "stop");
+    assert_answer(f->cluster.conninfo, "SELECT count(*) FROM texts", "10");
 }
 
-static PGconn *hold_key(const struct cluster *cluster, const char *id)
+static PGconn *hold_key(struct fixture *f, const char *id)
 {
     char sql[512];
-    PGconn *pg = PQconnectdb(cluster->conninfo);
+    PGconn *pg = PQconnectdb(f->cluster.conninfo);
     snprintf(sql, sizeof sql,
              "BEGIN; INSERT INTO texts SELECT '%s', 1, gen_random_uuid(), 1, 't', NULL, NULL, NULL,"
              " NULL, NULL, false, 0, NULL, now(), 'm', 'neutral', 0, 'neutral', 1, '{}', '[]', 1,"
@@ -338,10 +353,10 @@ static PGconn *hold_key(const struct cluster *cluster, const char *id)
 }
 
 /* A stage on a server of its own, with two sessions and small loads. */
-static void open_with_sessions(struct fixture *f, struct cluster *cluster)
+static void open_with_sessions(struct fixture *f)
 {
-    assert_true(cluster_start(cluster, ""));
-    set(f, "store.url", cluster->conninfo);
+    assert_true(cluster_start(&f->cluster, ""));
+    set(f, "store.url", f->cluster.conninfo);
     set(f, "persist.rows", "50");
     set(f, "persist.sessions", "2");
     set(f, "persist.lock_timeout", "50s");
@@ -354,7 +369,7 @@ static void wait_for_answer(struct fixture *f, const char *url, const char *sql,
     int64_t deadline = leat_monotonic_us() + PATIENCE_US;
     for (bool same = false; !same;) {
         assert_true(leat_monotonic_us() < deadline);
-        usleep(1000u * (unsigned)persist_stage.tick(f->stage, true));
+        turn_once(f);
         char *answer = cluster_ask(url, sql);
         same = strcmp(answer, expected) == 0;
         free(answer);
@@ -364,48 +379,42 @@ static void wait_for_answer(struct fixture *f, const char *url, const char *sql,
 static void another_session_writes_while_one_is_held_up(void **state)
 {
     struct fixture *f = *state;
-    struct cluster cluster = {0};
-    open_with_sessions(f, &cluster);
-    PGconn *holder = hold_key(&cluster, "a-7");
+    open_with_sessions(f);
+    PGconn *holder = hold_key(f, "a-7");
     give(f, texts_many(1, 1, 1000, "a", 50, "t"));
     give(f, texts_many(1, 2, 2000, "b", 50, "t"));
-    wait_for_answer(f, cluster.conninfo, "SELECT count(*) FROM texts", "50");
+    wait_for_answer(f, f->cluster.conninfo, "SELECT count(*) FROM texts", "50");
     assert_int_equal(f->n_acks, 0); /* they keep their order */
     PQfinish(holder);
     turn_until(f, 2);
     assert_int_equal(f->acks[0].seq, 1);
     assert_int_equal(f->acks[1].seq, 2);
-    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "100");
-    cluster_do(&cluster, "stop");
+    assert_answer(f->cluster.conninfo, "SELECT count(*) FROM texts", "100");
 }
 
 static void all_sessions_come_through_a_crash(void **state)
 {
     struct fixture *f = *state;
-    struct cluster cluster = {0};
-    open_with_sessions(f, &cluster);
-    PGconn *holders[] = {hold_key(&cluster, "a-7"), hold_key(&cluster, "b-7")};
+    open_with_sessions(f);
+    PGconn *holders[] = {hold_key(f, "a-7"), hold_key(f, "b-7")};
     give(f, texts_many(1, 1, 1000, "a", 50, "t"));
     give(f, texts_many(1, 2, 2000, "b", 50, "t"));
     give(f, texts_many(1, 3, 3000, "c", 10, "t"));
     persist_stage.tick(f->stage, true);
-    cluster_do(&cluster, "crash");
+    cluster_do(&f->cluster, "crash");
     PQfinish(holders[0]);
     PQfinish(holders[1]);
-    while (f->ready)
-        usleep(1000u * (unsigned)persist_stage.tick(f->stage, true));
+    turn_until_ready_is(f, false);
     assert_false(persist_stage.drain(f->stage));
-    assert_true(cluster_start(&cluster, ""));
+    assert_true(cluster_start(&f->cluster, ""));
     turn_until(f, 3);
     assert_true(f->ready);
-    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "110");
-    cluster_do(&cluster, "stop");
+    assert_answer(f->cluster.conninfo, "SELECT count(*) FROM texts", "110");
 }
 
 static void it_becomes_ready_again_without_anything_to_write(void **state)
 {
     struct fixture *f = *state;
-    int64_t deadline = leat_monotonic_us() + PATIENCE_US;
     set(f, "persist.lock_timeout", "500ms");
     sqlite3 *other;
     assert_int_equal(sqlite3_open(f->url + strlen("sqlite:"), &other), SQLITE_OK);
@@ -415,12 +424,7 @@ static void it_becomes_ready_again_without_anything_to_write(void **state)
     assert_false(f->ready);
     assert_in_range(persist_stage.tick(f->stage, true), 0, 60);
     sqlite3_close(other);
-    while (!f->ready) {
-        assert_true(leat_monotonic_us() < deadline);
-        int ms = persist_stage.tick(f->stage, true);
-        if (ms > 0)
-            usleep((unsigned)ms * 1000);
-    }
+    turn_until_ready_is(f, true);
 }
 
 static void what_cannot_work_is_said_at_open(void **state)
