@@ -17,10 +17,12 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -38,6 +40,7 @@ struct pit {
     int n_sockets, starts;
     struct leat_settings *settings;
     struct leat_metrics *metrics;
+    struct rlimit file_size; /* as it was */
 
     struct leat_host host; /* of the ingest that runs now */
     void *orders;
@@ -53,6 +56,18 @@ static void pit_set(struct pit *self, const char *name, const char *value)
     struct leat_error err;
     if (!leat_settings_set(self->settings, name, value, LEAT_FROM_PROGRAM, "test", &err))
         fail_msg("%s", err.text);
+}
+
+/* No file may grow beyond `size` bytes: what a full disk does, for this process alone. */
+static void pit_limit_files(struct pit *self, rlim_t size)
+{
+    struct rlimit limit = {size, self->file_size.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void pit_unlimit_files(struct pit *self)
+{
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &self->file_size), 0);
 }
 
 /* Texts go to the bare PULL; whatever other flows there are have nobody at their first stage. */
@@ -71,6 +86,8 @@ static int pit_setup(void **state)
     struct pit *self = calloc(1, sizeof *self);
     struct leat_error err;
     leat_log_set_level(getenv("PIT_LOG") ? LEAT_INFO : LEAT_ERR);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &self->file_size), 0);
     strcpy(self->dir, "/tmp/leat-ingest-XXXXXX");
     assert_non_null(mkdtemp(self->dir));
     snprintf(self->journal, sizeof self->journal, "%s/journal", self->dir);
@@ -99,6 +116,7 @@ static int pit_setup(void **state)
 static int pit_teardown(void **state)
 {
     struct pit *self = *state;
+    pit_unlimit_files(self);
     if (self->running)
         pit_stop(self);
     leat_socket_close(&self->pull, 0);
@@ -163,6 +181,14 @@ static void pit_start(struct pit *self)
     while (atomic_load(&self->host.state) == LEAT_STARTING && leat_monotonic_us() < deadline)
         usleep(1000);
     assert_int_equal(atomic_load(&self->host.state), LEAT_READY);
+}
+
+static void pit_await_state(struct pit *self, int state)
+{
+    int64_t deadline = leat_monotonic_us() + PIT_WAIT_MS * 1000;
+    while (atomic_load(&self->host.state) != state && leat_monotonic_us() < deadline)
+        usleep(1000);
+    assert_int_equal(atomic_load(&self->host.state), state);
 }
 
 static void pit_order(struct pit *self, const char *order)
@@ -266,18 +292,21 @@ static void pit_ack(struct pit *self, const struct leat_batch_head *head, uint32
     msgpack_sbuffer_destroy(&frame);
 }
 
-/* Takes batches and acks them until `records` have come; returns how many batches. */
+/* Takes batches and acks them until `records` have come; returns how many batches. On a slow
+ * machine there may be probes among them: copies. */
 static size_t pit_commit(struct pit *self, size_t records)
 {
     size_t batches = 0;
     while (records > 0) {
         struct leat_batch *batch = pit_batch(self, PIT_WAIT_MS);
         assert_non_null(batch);
-        assert_true(batch->head.count <= records);
-        records -= batch->head.count;
         pit_ack(self, &batch->head, batch->head.count, 0);
+        if (batch->head.attempt == 1) {
+            assert_true(batch->head.count <= records);
+            records -= batch->head.count;
+            batches++;
+        }
         leat_batch_destroy(&batch);
-        batches++;
     }
     return batches;
 }

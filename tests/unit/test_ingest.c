@@ -5,12 +5,10 @@
 #include "services/runtime/clock.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,6 +35,22 @@ static void expect_done(struct pit_client *c, uint64_t through, uint64_t committ
     assert_int_equal(m->through, through);
     assert_int_equal(m->committed, committed);
     assert_int_equal(m->dead, dead);
+}
+
+/* After busy: sends again, with the pauses that ingest asks for. */
+static void send_until_taken(struct pit_client *c, uint64_t seq, uint32_t count)
+{
+    int64_t deadline = leat_monotonic_us() + PIT_WAIT_MS * 1000;
+    do {
+        assert_true(leat_monotonic_us() < deadline);
+        usleep((useconds_t)c->m.retry_ms * 1000);
+        pit_client_send(c, seq, count);
+        while (pit_client_receive(c, PIT_WAIT_MS) && c->m.type == LEAT_DONE)
+            ;
+    } while (c->m.type == LEAT_BUSY);
+    assert_int_equal(c->m.type, LEAT_ACK);
+    assert_int_equal(c->m.seq, seq);
+    assert_int_equal(c->m.accepted, count);
 }
 
 static void ask_done(struct pit_client *c)
@@ -404,14 +418,11 @@ static void a_hello_that_could_not_be_written_takes_no_name(void **state)
 {
     struct pit *pit = *state;
     struct pit_client old, fresh;
-    struct rlimit limit;
     pit_start(pit);
     pit_client_open(&old, pit);
     pit_client_say_hello_as(&old, "miller", 1);
     old.session = pit_client_expect(&old, LEAT_WELCOME)->session;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){0, limit.rlim_max}), 0);
+    pit_limit_files(pit, 0);
     /* Both on one connection, so that they come in this order, and in one transaction. */
     pit_client_open(&fresh, pit);
     pit_client_say_hello_as(&fresh, "miller", 2);
@@ -419,7 +430,7 @@ static void a_hello_that_could_not_be_written_takes_no_name(void **state)
     pit_client_say_hello_as(&fresh, "miller", 1);
     pit_client_expect(&fresh, LEAT_BUSY);
     pit_client_expect(&fresh, LEAT_BUSY);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    pit_unlimit_files(pit);
     do {
         pit_client_say_hello_as(&old, "miller", 1);
         assert_true(pit_client_receive(&old, PIT_WAIT_MS));
@@ -598,28 +609,31 @@ static void a_stage_that_does_not_read_stops_nothing_but_dispatch(void **state)
 {
     struct pit *pit = *state;
     struct pit_client c;
-    enum { SENDS = 300 };
+    enum { SENDS = 300, AT_ONCE = 20 };
     char text[8000];
     memset(text, 'w', sizeof text - 1);
     text[sizeof text - 1] = '\0';
     pit_start(pit);
     pit_client_hello(&c, pit, "miller");
-    for (uint64_t seq = 1; seq <= SENDS; seq++) {
-        msgpack_sbuffer records;
-        msgpack_sbuffer_init(&records);
-        for (int i = 0; i < 4; i++)
-            pit_text(&records, "same", text);
-        pit_client_send_raw(&c, seq, "text", 4, &records);
-        msgpack_sbuffer_destroy(&records);
-        expect_ack(&c, seq, 4);
+    msgpack_sbuffer records;
+    msgpack_sbuffer_init(&records);
+    for (int i = 0; i < 4; i++)
+        pit_text(&records, "same", text);
+    for (uint64_t seq = 1; seq <= SENDS; seq += AT_ONCE) {
+        for (uint64_t i = 0; i < AT_ONCE; i++)
+            pit_client_send_raw(&c, seq + i, "text", 4, &records);
+        for (uint64_t i = 0; i < AT_ONCE; i++)
+            expect_ack(&c, seq + i, 4);
     }
+    msgpack_sbuffer_destroy(&records);
     pit_metric(pit, "leat_ingest_journal_batches", "", SENDS);
     /* A window of 1 MB before anything came back, less what no socket would hold. */
     assert_in_range(pit_metric_now(pit, "leat_ingest_in_flight_bytes", "kind=\"text\""), 1,
                     (1 << 20) + 40000);
     assert_int_equal(pit_commit(pit, SENDS * 4), SENDS);
     expect_done(&c, SENDS, SENDS * 4, 0);
-    assert_int_equal(pit_metric_now(pit, "leat_ingest_batches_resent_total", "kind=\"text\""), 0);
+    assert_int_equal(pit_metric_now(pit, "leat_ingest_batches_resent_total", "kind=\"text\""),
+                     pit_metric_now(pit, "leat_ingest_batches_probed_total", "kind=\"text\""));
     pit_client_close(&c);
 }
 
@@ -666,20 +680,15 @@ static void a_disk_without_room_is_busy_and_not_ready_until_there_is(void **stat
     struct pit *pit = *state;
     struct pit_client c;
     struct stat file;
-    struct rlimit limit;
     char path[128];
     pit_start(pit);
     pit_client_hello(&c, pit, "miller");
     pit_client_send(&c, 1, 5);
     expect_ack(&c, 1, 5);
 
-    /* What a full disk does, and a limit on the size of files can do for this process alone. */
     snprintf(path, sizeof path, "%s/journal.mdb", pit->journal);
     assert_int_equal(stat(path, &file), 0);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    signal(SIGXFSZ, SIG_IGN);
-    struct rlimit tight = {(rlim_t)file.st_size, limit.rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    pit_limit_files(pit, (rlim_t)file.st_size);
     uint64_t seq = 2;
     for (;; seq++) {
         assert_true(seq < 10000);
@@ -691,22 +700,12 @@ static void a_disk_without_room_is_busy_and_not_ready_until_there_is(void **stat
         assert_int_equal(c.m.type, LEAT_ACK);
     }
     assert_int_equal(c.m.seq, seq);
-    while (atomic_load(&pit->host.state) != LEAT_NOT_READY)
-        usleep(1000);
+    pit_await_state(pit, LEAT_NOT_READY);
     assert_non_null(atomic_load(&pit->host.reason));
 
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    while (atomic_load(&pit->host.state) != LEAT_READY) /* although nobody comes */
-        usleep(1000);
-    do {
-        usleep((useconds_t)c.m.retry_ms * 1000);
-        pit_client_send(&c, seq, 500);
-        while (pit_client_receive(&c, PIT_WAIT_MS) && c.m.type == LEAT_DONE)
-            ;
-    } while (c.m.type == LEAT_BUSY);
-    assert_int_equal(c.m.type, LEAT_ACK);
-    assert_int_equal(c.m.accepted, 500);
-    assert_int_equal(c.m.seq, seq);
+    pit_unlimit_files(pit);
+    pit_await_state(pit, LEAT_READY); /* although nobody comes */
+    send_until_taken(&c, seq, 500);
     pit_commit(pit, 5 + (size_t)(seq - 1) * 500);
     pit_client_close(&c);
 }
@@ -716,7 +715,6 @@ static void a_failing_disk_undoes_all_of_it_and_nothing_is_lost(void **state)
 {
     struct pit *pit = *state;
     struct pit_client c, other;
-    struct rlimit limit, none;
     pit_start(pit);
     pit_client_hello(&c, pit, "miller");
     pit_client_send(&c, 1, 5);
@@ -725,10 +723,7 @@ static void a_failing_disk_undoes_all_of_it_and_nothing_is_lost(void **state)
     assert_non_null(batch);
 
     /* No byte of any file can be written now, but sockets work. */
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    signal(SIGXFSZ, SIG_IGN);
-    none = (struct rlimit){0, limit.rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    pit_limit_files(pit, 0);
     for (uint64_t seq = 2; seq <= 5; seq++)
         pit_client_send(&c, seq, 5);
     for (uint64_t seq = 2; seq <= 5; seq++)
@@ -737,9 +732,8 @@ static void a_failing_disk_undoes_all_of_it_and_nothing_is_lost(void **state)
     pit_client_say_hello(&other, "other");
     assert_int_equal(pit_client_expect(&other, LEAT_BUSY)->seq, 0);
     pit_ack(pit, &batch->head, 5, 0);
-    while (atomic_load(&pit->host.state) != LEAT_NOT_READY)
-        usleep(1000);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    pit_await_state(pit, LEAT_NOT_READY);
+    pit_unlimit_files(pit);
 
     /* The ack that came meanwhile counts; what was busy is taken, in order, once. */
     expect_done(&c, 1, 5, 0);
@@ -749,8 +743,7 @@ static void a_failing_disk_undoes_all_of_it_and_nothing_is_lost(void **state)
     }
     pit_client_say_hello(&other, "other");
     pit_client_expect(&other, LEAT_WELCOME);
-    while (atomic_load(&pit->host.state) != LEAT_READY)
-        usleep(1000);
+    pit_await_state(pit, LEAT_READY);
     assert_int_equal(pit_commit(pit, 20), 4);
     expect_done(&c, 5, 25, 0);
     assert_null(pit_batch(pit, 50));
@@ -783,12 +776,7 @@ static void who_sends_more_than_the_credit_is_busy(void **state)
         }
     }
     /* It waits, and goes on. */
-    do {
-        usleep((useconds_t)c.m.retry_ms * 1000);
-        pit_client_send(&c, next, 30);
-        assert_true(pit_client_receive(&c, PIT_WAIT_MS));
-    } while (c.m.type == LEAT_BUSY);
-    assert_int_equal(c.m.seq, next);
+    send_until_taken(&c, next, 30);
     pit_client_close(&c);
 }
 
@@ -1078,8 +1066,7 @@ static void a_drain_waits_for_what_is_in_flight_and_takes_nothing(void **state)
     expect_ack(&c, 1, 1);
     struct leat_batch *batch = pit_batch(pit, PIT_WAIT_MS);
     pit_order(pit, "d20000");
-    while (atomic_load(&pit->host.state) != LEAT_DRAINING)
-        usleep(1000);
+    pit_await_state(pit, LEAT_DRAINING);
     pit_client_send(&c, 2, 1);
     assert_int_equal(pit_client_expect(&c, LEAT_BUSY)->seq, 2);
     pit_ack(pit, &batch->head, 1, 0);
