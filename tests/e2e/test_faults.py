@@ -223,7 +223,7 @@ def tap_push(cluster, batches, instance):
 @pytest.mark.skipif(not SANITIZED, reason="faults can be injected in the sanitized build only")
 def test_a_record_that_crashes_or_hangs_the_work_every_time(make_cluster, folder):
     cluster = make_cluster(classify=2, settings={
-        "test.crash_on": "POISON", "test.hang_on": "TARPIT", "child.timeout": "2s"})
+        "test.crash_on": "POISON", "test.hang_on": "TARPIT", "child.timeout": "8s"})
     n, bad = 2000, {300: "POISON", 301: "POISON", 900: "TARPIT", 1500: "POISON"}
     path = folder / "poison.ndjson"
     with open(path, "w") as out:

@@ -307,7 +307,7 @@ def test_a_record_that_crashes_the_work_is_a_dead_letter(make_embedded, folder):
     if not harness.BUILD.name.endswith("san"):
         pytest.skip("faults can be injected in the sanitized build only")
     embedded = make_embedded("--set", "test.crash_on=POISON", "--set", "test.hang_on=TARPIT",
-                             "--set", "child.timeout=2s")
+                             "--set", "child.timeout=8s")
     path = folder / "poison.ndjson"
     with open(path, "w") as out:
         for i in range(100):

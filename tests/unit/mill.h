@@ -42,6 +42,13 @@ static void mill_die_once(const char *path)
     }
 }
 
+static void mill_wait(struct mill *self)
+{
+    int64_t ms = leat_settings_int(leat_stage_settings(self->ctx), "mill.waits");
+    for (; ms > 0 && leat_stage_waits(self->ctx); ms -= 50)
+        usleep(50000);
+}
+
 static void mill_grind(struct mill *self, struct leat_batch *batch, uint32_t i)
 {
     struct leat_item *item = &batch->items[i];
@@ -55,11 +62,10 @@ static void mill_grind(struct mill *self, struct leat_batch *batch, uint32_t i)
         leat_log(LEAT_INFO, "mill", "hanging");
     while (strcmp(text, "hang") == 0)
         pause();
-    if (strcmp(text, "wait") == 0) /* for longer than the tests' child.timeout */
-        for (int ms = 0; ms < 1000 && leat_stage_waits(self->ctx); ms += 50)
-            usleep(50000);
+    if (strcmp(text, "wait") == 0)
+        mill_wait(self);
     if (strcmp(text, "slow") == 0)
-        usleep(900000);
+        usleep(1800000);
     if (strncmp(text, "once:", 5) == 0)
         mill_die_once(text + 5);
     if (strcmp(text, "bad") == 0) {
@@ -134,6 +140,7 @@ static const struct leat_setting mill_settings[] = {
     {.name = "mill.mark", .type = LEAT_SET_STRING, .value = "!", .reloadable = true, .help = "."},
     {.name = "mill.refuse_while", .type = LEAT_SET_STRING, .value = "", .help = "."},
     {.name = "mill.opens_when", .type = LEAT_SET_STRING, .value = "", .help = "."},
+    {.name = "mill.waits", .type = LEAT_SET_DURATION, .value = "1s", .help = "."},
     {.name = "mill.gathers", .type = LEAT_SET_INT, .value = "1", .help = "."},
     {.name = "mill.dies_at_start", .type = LEAT_SET_BOOL, .value = "no", .help = "."},
     {.name = "mill.inbox", .type = LEAT_SET_STRING, .value = "inproc://mill", .help = "."},

@@ -255,7 +255,7 @@ static void who_was_worked_on_with_a_record_that_hangs_keeps_its_time(void **sta
     struct yard *self = *state;
     enum leat_verdict verdict;
     yard_set(self, "mill.gathers=64");
-    yard_set(self, "child.timeout=1500ms");
+    yard_set(self, "child.timeout=3s");
     assert_true(yard_open(self, NULL));
     const char *first[] = {"side", "wait"}, *slow = "slow", *hangs = "hang";
     yard_give(self, 1, first, 2);
@@ -275,7 +275,8 @@ static void who_was_worked_on_with_a_record_that_hangs_keeps_its_time(void **sta
 static void a_stage_that_says_it_waits_is_not_taken_for_hanging(void **state)
 {
     struct yard *self = *state;
-    yard_set(self, "child.timeout=400ms");
+    yard_set(self, "child.timeout=2s");
+    yard_set(self, "mill.waits=4s");
     assert_true(yard_open(self, NULL));
     struct leat_batch *batch = yard_grind(self, (const char *const[]){"rye", "wait", "oat"}, 3);
     assert_ground(batch, 0, "rye!@0");
@@ -287,19 +288,20 @@ static void a_stage_that_says_it_waits_is_not_taken_for_hanging(void **state)
 static void a_stage_that_waits_ends_with_its_parent_s_wish(void **state)
 {
     struct yard *self = *state;
-    const char *const records[] = {"wait", "wait", "wait", "wait", "wait", "wait", "wait", "wait"};
+    const char *const records[] = {"wait", "wait"};
+    yard_set(self, "mill.waits=60s");
     assert_true(yard_open(self, NULL));
-    yard_give(self, 1, records, 8);
+    yard_give(self, 1, records, 2);
     yard_turn(self);
     int64_t begin = leat_monotonic_us();
-    leat_child_close(&self->child, 8000);
-    assert_true(leat_monotonic_us() - begin < 4000000);
+    leat_child_close(&self->child, 20000);
+    assert_true(leat_monotonic_us() - begin < 20000000); /* when it would be killed */
 }
 
 static void only_the_record_that_hangs_gets_an_error(void **state)
 {
     struct yard *self = *state;
-    yard_set(self, "child.timeout=400ms");
+    yard_set(self, "child.timeout=6s"); /* of which an eighth is left for the last record */
     assert_true(yard_open(self, NULL));
     struct leat_batch *batch =
         yard_grind(self, (const char *const[]){"rye", "oat", "hang", "corn"}, 4);
