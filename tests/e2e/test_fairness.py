@@ -1,7 +1,6 @@
 """One client cannot starve the others, whatever it does."""
 
 import threading
-import time
 
 import msgpack
 import zmq
@@ -51,25 +50,27 @@ def test_a_client_that_floods_does_not_starve_another(embedded):
     floods = [threading.Thread(target=flood, args=(context, embedded.endpoint, n, stop))
               for n in range(3)]
     polite = Client(context, embedded.endpoint, "polite")
+
+    def taken():
+        return embedded.program.metric("leat_ingest_sends_total")
+
     for thread in floods:
         thread.start()
     try:
-        until("they are at it",
-              lambda: embedded.program.metric("leat_ingest_records_accepted_total") > 4000)
-        longest, taken = 0.0, 0
-        while taken < 20:
-            begun = time.monotonic()
-            polite.send([{"id": f"polite-{taken}", "text": "what a good day"}])
+        until("they are at it", lambda: taken() > 100)
+        before = taken()
+        for i in range(20):
+            polite.send([{"id": f"polite-{i}", "text": "what a good day"}])
             while (answer := polite.hear())["type"] == "done":
                 pass
-            longest = max(longest, time.monotonic() - begun)
             assert answer["type"] == "ack", answer
-            taken += 1
+        between = (taken() - before) / 20
     finally:
         stop.set()
         for thread in floods:
             thread.join()
     polite.socket.close()
     context.destroy(0)
-    assert longest < 1.5 * PATIENCE, longest
-    print(f"longest wait {longest * 1000:.0f} ms")
+    # As many as two transactions hold, whatever time they take; thousands of theirs are waiting.
+    assert 1 < between < 300
+    print(f"{between:.0f} sends of others for each of the polite one")
