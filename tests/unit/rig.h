@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <zmq.h>
 
 enum { RIG_DEADLINE_MS = 20000 };
 
@@ -113,6 +114,23 @@ static inline const char *rig_path(const char *folder, const char *name)
     char *out = paths[next++ % 8];
     snprintf(out, sizeof paths[0], "%s/%s", folder, name);
     return out;
+}
+
+/* An address of a socket file in the folder. */
+static inline const char *rig_ipc(const char *folder, const char *name)
+{
+    static char addresses[8][300];
+    static int next;
+    char *out = addresses[next++ % 8];
+    snprintf(out, sizeof addresses[0], "ipc://%s/%s", folder, name);
+    return out;
+}
+
+/* What a socket was bound to in place of "tcp://127.0.0.1:*". */
+static inline void rig_endpoint(void *socket, char out[64])
+{
+    size_t size = 64;
+    assert_int_equal(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, out, &size), 0);
 }
 
 static inline void rig_write(const char *path, const char *text, size_t size)

@@ -36,10 +36,19 @@ struct town {
     struct names *names; /* the resolver's thread may outlive a test by a moment */
     struct leat_peers *peers;
     void *inbox[8];
+    void *holder; /* has the port that all inboxes of this town have, and no other town's */
+    int port;
 };
 
 static struct names shared_names[16];
 static int tests_run;
+
+static int port_of(void *socket)
+{
+    char endpoint[64];
+    rig_endpoint(socket, endpoint);
+    return atoi(strrchr(endpoint, ':') + 1);
+}
 
 static int town_setup(void **state)
 {
@@ -47,6 +56,9 @@ static int town_setup(void **state)
     self->zmq = zmq_ctx_new();
     self->metrics = leat_metrics_new(NULL);
     self->names = &shared_names[tests_run++];
+    self->holder = zmq_socket(self->zmq, ZMQ_PULL);
+    assert_int_equal(zmq_bind(self->holder, "tcp://127.0.1.9:*"), 0);
+    self->port = port_of(self->holder);
     leat_log_set_level(LEAT_ERR + 1);
     *state = self;
     return 0;
@@ -58,10 +70,23 @@ static int town_teardown(void **state)
     leat_peers_close(&self->peers, 0);
     for (int i = 0; i < 8; i++)
         leat_socket_close(&self->inbox[i], 0);
+    leat_socket_close(&self->holder, 0);
     zmq_ctx_term(self->zmq);
     leat_metrics_destroy(&self->metrics);
     free(self);
     return 0;
+}
+
+/* Addresses with the town's port for every '#'. */
+static const char *town_at(const struct town *self, const char *addresses)
+{
+    static char texts[4][200];
+    static int next;
+    char *out = texts[next++ % 4], *end = out;
+    *out = '\0';
+    for (; *addresses; addresses++)
+        end += *addresses == '#' ? sprintf(end, "%d", self->port) : sprintf(end, "%c", *addresses);
+    return out;
 }
 
 static bool town_open(struct town *self, const char *addresses, struct leat_error *err)
@@ -71,7 +96,7 @@ static bool town_open(struct town *self, const char *addresses, struct leat_erro
         .metrics = self->metrics,
         .service = "test",
         .peer = "stages",
-        .addresses = addresses,
+        .addresses = town_at(self, addresses),
         .setting = "stages.address",
         .refresh_ms = 20,
         .stale_ms = 300,
@@ -85,7 +110,8 @@ static bool town_open(struct town *self, const char *addresses, struct leat_erro
 static void town_bind(struct town *self, int i, const char *address)
 {
     struct leat_error err = {.text = ""};
-    self->inbox[i] = leat_socket_inbox(self->zmq, NULL, address, "stages.inbox", 1000, &err);
+    self->inbox[i] =
+        leat_socket_inbox(self->zmq, NULL, town_at(self, address), "stages.inbox", 1000, &err);
     assert_string_equal(err.text, "");
 }
 
@@ -117,10 +143,9 @@ static bool town_hears(struct town *self, int i, const char *text)
 static void fixed_addresses_are_connected(void **state)
 {
     struct town *self = *state;
-    town_bind(self, 0, "tcp://127.0.1.1:15641");
-    town_bind(self, 1, "tcp://127.0.1.2:15641");
-    assert_true(
-        town_open(self, " tcp://127.0.1.1:15641 , tcp://127.0.1.2:15641,inproc://three", NULL));
+    town_bind(self, 0, "tcp://127.0.1.1:#");
+    town_bind(self, 1, "tcp://127.0.1.2:#");
+    assert_true(town_open(self, " tcp://127.0.1.1:# , tcp://127.0.1.2:#,inproc://three", NULL));
     town_bind(self, 2, "inproc://three");
     rig_await(town_connected(self) == 3);
     for (int i = 0; i < 3; i++)
@@ -133,11 +158,11 @@ static void every_address_behind_a_name_is_connected(void **state)
 {
     struct town *self = *state;
     atomic_store(&self->names->hosts, 3);
-    town_bind(self, 0, "tcp://127.0.1.1:15642");
-    town_bind(self, 1, "tcp://127.0.1.2:15642");
-    assert_true(town_open(self, "tcp://stages:15642", NULL));
+    town_bind(self, 0, "tcp://127.0.1.1:#");
+    town_bind(self, 1, "tcp://127.0.1.2:#");
+    assert_true(town_open(self, "tcp://stages:#", NULL));
     rig_await(town_connected(self) == 2);
-    town_bind(self, 2, "tcp://127.0.1.3:15642");
+    town_bind(self, 2, "tcp://127.0.1.3:#");
     atomic_store(&self->names->hosts, 7);
     rig_await(town_connected(self) == 3);
 }
@@ -146,7 +171,7 @@ static void an_address_goes_after_three_good_answers_without_it(void **state)
 {
     struct town *self = *state;
     atomic_store(&self->names->hosts, 7);
-    assert_true(town_open(self, "tcp://stages:15643", NULL));
+    assert_true(town_open(self, "tcp://stages:#", NULL));
     rig_await(town_known(self) == 3);
     int asked = atomic_load(&self->names->asked);
     atomic_store(&self->names->hosts, 5);
@@ -158,7 +183,7 @@ static void failed_and_empty_answers_are_none(void **state)
 {
     struct town *self = *state;
     atomic_store(&self->names->hosts, 3);
-    assert_true(town_open(self, "tcp://stages:15644", NULL));
+    assert_true(town_open(self, "tcp://stages:#", NULL));
     rig_await(town_known(self) == 2);
     for (int hosts = -1; hosts <= 0; hosts++) {
         atomic_store(&self->names->hosts, hosts);
@@ -172,8 +197,8 @@ static void two_names_may_lead_to_one_address(void **state)
 {
     struct town *self = *state;
     atomic_store(&self->names->hosts, 3);
-    town_bind(self, 0, "tcp://127.0.1.1:15645");
-    assert_true(town_open(self, "tcp://stages:15645,tcp://127.0.1.1:15645", NULL));
+    town_bind(self, 0, "tcp://127.0.1.1:#");
+    assert_true(town_open(self, "tcp://stages:#,tcp://127.0.1.1:#", NULL));
     rig_await(town_known(self) == 2);
     atomic_store(&self->names->hosts, 4);
     rig_await(town_known(self) == 2); /* the fixed one stays */
@@ -183,14 +208,14 @@ static void two_names_may_lead_to_one_address(void **state)
 static void a_lost_instance_is_met_again(void **state)
 {
     struct town *self = *state;
-    town_bind(self, 0, "tcp://127.0.1.1:15646");
-    assert_true(town_open(self, "tcp://127.0.1.1:15646", NULL));
+    town_bind(self, 0, "tcp://127.0.1.1:#");
+    assert_true(town_open(self, "tcp://127.0.1.1:#", NULL));
     rig_await(town_connected(self) == 1);
     leat_socket_close(&self->inbox[0], 0);
     rig_await(town_connected(self) == 0);
     assert_false(town_send(self, "lost"));
-    rig_await((self->inbox[0] = leat_socket_inbox(self->zmq, NULL, "tcp://127.0.1.1:15646", "s",
-                                                  1000, NULL)) != NULL);
+    rig_await((self->inbox[0] = leat_socket_inbox(
+                   self->zmq, NULL, town_at(self, "tcp://127.0.1.1:#"), "s", 1000, NULL)) != NULL);
     rig_await(town_connected(self) == 1);
     rig_await(town_send(self, "back"));
     rig_await(town_hears(self, 0, "back"));
@@ -201,15 +226,15 @@ static void a_foreign_socket_is_got_over(void **state)
 {
     struct town *self = *state;
     void *foreign = zmq_socket(self->zmq, ZMQ_ROUTER);
-    assert_int_equal(zmq_bind(foreign, "tcp://127.0.1.1:15647"), 0);
-    assert_true(town_open(self, "tcp://127.0.1.1:15647", NULL));
+    assert_int_equal(zmq_bind(foreign, town_at(self, "tcp://127.0.1.1:#")), 0);
+    assert_true(town_open(self, "tcp://127.0.1.1:#", NULL));
     struct leat_metric *resets =
         leat_metrics_add(self->metrics, LEAT_COUNTER, LEAT_UNIT_COUNT, "leat_peers_resets_total",
                          "stage=\"test\",peer=\"stages\"", "");
     rig_await(town_connected(self) == 0 && leat_metric_get(resets) > 0);
     leat_socket_close(&foreign, 0);
-    rig_await((self->inbox[0] = leat_socket_inbox(self->zmq, NULL, "tcp://127.0.1.1:15647", "s",
-                                                  1000, NULL)) != NULL);
+    rig_await((self->inbox[0] = leat_socket_inbox(
+                   self->zmq, NULL, town_at(self, "tcp://127.0.1.1:#"), "s", 1000, NULL)) != NULL);
     rig_await(town_connected(self) == 1);
     rig_await(town_send(self, "at last"));
     rig_await(town_hears(self, 0, "at last"));
@@ -218,13 +243,14 @@ static void a_foreign_socket_is_got_over(void **state)
 static void real_names_are_looked_up(void **state)
 {
     struct town *self = *state;
-    town_bind(self, 0, "tcp://127.0.0.1:15648");
+    town_bind(self, 0, "tcp://127.0.0.1:*");
+    self->port = port_of(self->inbox[0]);
     const struct leat_peers_options options = {
         .zmq = self->zmq,
         .metrics = self->metrics,
         .service = "test",
         .peer = "stages",
-        .addresses = "tcp://localhost:15648",
+        .addresses = town_at(self, "tcp://localhost:#"),
         .setting = "stages.address",
     };
     self->peers = leat_peers_open(&options, NULL);

@@ -54,6 +54,7 @@ static const struct leat_program stubborn_program = {
 /* A program of its own: this test's binary, started again. */
 struct run {
     char *folder;
+    char inbox[200], store[200]; /* settings */
     pid_t pid;
     char log[20000];
 };
@@ -62,6 +63,8 @@ static int run_setup(void **state)
 {
     struct run *self = calloc(1, sizeof *self);
     self->folder = rig_folder();
+    snprintf(self->inbox, sizeof self->inbox, "mill.inbox=%s", rig_ipc(self->folder, "mill"));
+    snprintf(self->store, sizeof self->store, "store.address=%s", rig_ipc(self->folder, "store"));
     *state = self;
     return 0;
 }
@@ -119,8 +122,6 @@ static int run_status(struct run *self)
 }
 
 #define OPTIONS(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define INBOX        "mill.inbox=tcp://127.0.0.1:15651"
-#define STORE        "store.address=tcp://127.0.0.1:15652"
 
 static void assert_says(struct run *self, const char *text)
 {
@@ -163,7 +164,7 @@ static void help_and_version_are_told(void **state)
 static void a_signal_drains(void **state)
 {
     struct run *self = *state;
-    run_start(self, "mill", OPTIONS("--set", INBOX, "--set", STORE));
+    run_start(self, "mill", OPTIONS("--set", self->inbox, "--set", self->store));
     rig_await(run_says(self, "stage=test-mill event=ready"));
     kill(self->pid, SIGTERM);
     assert_int_equal(run_status(self), LEAT_EXIT_OK);
@@ -174,7 +175,8 @@ static void a_signal_ends_a_stage_that_still_opens(void **state)
 {
     struct run *self = *state;
     run_start(self, "mill",
-              OPTIONS("--set", INBOX, "--set", STORE, "--set", "mill.opens_when=/nowhere/at/all"));
+              OPTIONS("--set", self->inbox, "--set", self->store, "--set",
+                      "mill.opens_when=/nowhere/at/all"));
     rig_await(run_says(self, "stage=mill event=opening"));
     kill(self->pid, SIGTERM);
     assert_int_equal(run_status(self), LEAT_EXIT_OK);
@@ -184,7 +186,7 @@ static void a_signal_ends_a_stage_that_still_opens(void **state)
 static void services_are_drained_in_their_order(void **state)
 {
     struct run *self = *state;
-    run_start(self, "pair", OPTIONS("--set", INBOX, "--set", STORE));
+    run_start(self, "pair", OPTIONS("--set", self->inbox, "--set", self->store));
     rig_await(run_says(self, "event=ready services=2"));
     kill(self->pid, SIGINT);
     assert_int_equal(run_status(self), LEAT_EXIT_OK);
@@ -202,7 +204,7 @@ static void a_service_that_cannot_start_ends_all(void **state)
     rig_write(rig_path(self->folder, "broken"), "", 0);
     snprintf(refuse, sizeof refuse, "mill.refuse_while=%s/broken", self->folder);
     int64_t before = leat_monotonic_us();
-    run_start(self, "pair", OPTIONS("--set", INBOX, "--set", STORE, "--set", refuse));
+    run_start(self, "pair", OPTIONS("--set", self->inbox, "--set", self->store, "--set", refuse));
     assert_int_equal(run_status(self), LEAT_EXIT_FAILED);
     assert_says(self, "stage=mill event=cannot_start reason=\"the mill's stone is broken\"");
     assert_true(leat_monotonic_us() - before < 5000000);
@@ -212,12 +214,16 @@ static void a_taken_inbox_is_told(void **state)
 {
     struct run *self = *state;
     void *zmq = zmq_ctx_new();
-    void *squatter = leat_socket_inbox(zmq, NULL, "tcp://127.0.0.1:15651", "x", 1000, NULL);
+    void *squatter = leat_socket_inbox(zmq, NULL, "tcp://127.0.0.1:*", "x", 1000, NULL);
+    char address[64], said[200];
     assert_non_null(squatter);
-    run_start(self, "mill", OPTIONS("--set", INBOX, "--set", STORE));
+    rig_endpoint(squatter, address);
+    snprintf(self->inbox, sizeof self->inbox, "mill.inbox=%s", address);
+    run_start(self, "mill", OPTIONS("--set", self->inbox, "--set", self->store));
     assert_int_equal(run_status(self), LEAT_EXIT_FAILED);
-    assert_says(self,
-                "cannot bind tcp://127.0.0.1:15651 (setting mill.inbox): the address is in use");
+    snprintf(said, sizeof said, "cannot bind %s (setting mill.inbox): the address is in use",
+             address);
+    assert_says(self, said);
     leat_socket_close(&squatter, 0);
     zmq_ctx_term(zmq);
 }
@@ -227,14 +233,16 @@ static void a_taken_http_address_fails_only_when_asked_for(void **state)
     struct run *self = *state;
     void *zmq = zmq_ctx_new();
     void *squatter = zmq_socket(zmq, ZMQ_PULL), *other = zmq_socket(zmq, ZMQ_PULL);
-    assert_int_equal(zmq_bind(squatter, "tcp://127.0.0.1:15653"), 0);
+    char address[64], http[100];
+    assert_int_equal(zmq_bind(squatter, "tcp://127.0.0.1:*"), 0);
+    rig_endpoint(squatter, address);
+    snprintf(http, sizeof http, "mill.http=%s", address + strlen("tcp://"));
     zmq_bind(other, "tcp://127.0.0.1:9550"); /* if it fails, somebody else has taken it */
-    run_start(self, "mill",
-              OPTIONS("--set", INBOX, "--set", STORE, "--set", "mill.http=127.0.0.1:15653"));
+    run_start(self, "mill", OPTIONS("--set", self->inbox, "--set", self->store, "--set", http));
     assert_int_equal(run_status(self), LEAT_EXIT_FAILED);
     assert_says(self, "(setting mill.http): the address is in use");
 
-    run_start(self, "pair", OPTIONS("--set", INBOX, "--set", STORE));
+    run_start(self, "pair", OPTIONS("--set", self->inbox, "--set", self->store));
     rig_await(run_says(self, "event=ready services=2"));
     assert_says(self, "event=no_http");
     kill(self->pid, SIGTERM);
@@ -245,12 +253,12 @@ static void a_taken_http_address_fails_only_when_asked_for(void **state)
 }
 
 /* Gives the mill a record that never comes to an end. */
-static void occupy(void)
+static void occupy(struct run *self)
 {
     const char *hang = "hang";
     void *zmq = zmq_ctx_new(), *push = leat_socket_output(zmq, NULL, NULL);
     msgpack_sbuffer frame = rig_frame("mill", "grain", 1, &hang, 1);
-    zmq_connect(push, "tcp://127.0.0.1:15651");
+    zmq_connect(push, rig_ipc(self->folder, "mill"));
     rig_await(zmq_send(push, frame.data, frame.size, ZMQ_DONTWAIT) >= 0);
     msgpack_sbuffer_destroy(&frame);
     leat_socket_close(&push, 5000);
@@ -259,9 +267,9 @@ static void occupy(void)
 
 static void drain_with_work(struct run *self, const char *timeout)
 {
-    run_start(self, "mill", OPTIONS("--set", INBOX, "--set", STORE, "--set", timeout));
+    run_start(self, "mill", OPTIONS("--set", self->inbox, "--set", self->store, "--set", timeout));
     rig_await(run_says(self, "stage=test-mill event=ready"));
-    occupy();
+    occupy(self);
     rig_await(run_says(self, "event=hanging"));
     kill(self->pid, SIGTERM);
 }
@@ -304,7 +312,8 @@ static void a_hangup_reads_the_settings_again(void **state)
                       after[] = "log.level = debug\nmill.inbox = tcp://127.0.0.1:1\n"
                                 "drain.timeout = 5s\n";
     rig_write(config, before, sizeof before - 1);
-    run_start(self, "mill", OPTIONS("--config", config, "--set", INBOX, "--set", STORE));
+    run_start(self, "mill",
+              OPTIONS("--config", config, "--set", self->inbox, "--set", self->store));
     rig_await(run_says(self, "stage=test-mill event=ready"));
     rig_write(config, broken, sizeof broken - 1);
     kill(self->pid, SIGHUP);
