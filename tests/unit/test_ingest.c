@@ -1099,12 +1099,9 @@ static void one_way_records_that_could_not_be_written_make_the_end_a_failure(voi
 {
     struct pit *pit = *state;
     static const char *const orders[] = {"d50", "s"};
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    signal(SIGXFSZ, SIG_IGN);
     for (int i = 0; i < 2; i++) {
         pit_start(pit);
-        assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){0, limit.rlim_max}), 0);
+        pit_limit_files(pit, 0);
         void *push = pit_socket(pit, ZMQ_PUSH, pit->oneway);
         msgpack_sbuffer records, frame;
         msgpack_sbuffer_init(&records);
@@ -1115,11 +1112,10 @@ static void one_way_records_that_could_not_be_written_make_the_end_a_failure(voi
         assert_true(zmq_send(push, frame.data, frame.size, 0) > 0);
         msgpack_sbuffer_destroy(&records);
         msgpack_sbuffer_destroy(&frame);
-        while (atomic_load(&pit->host.state) != LEAT_NOT_READY)
-            usleep(1000);
+        pit_await_state(pit, LEAT_NOT_READY);
         pit_order(pit, orders[i]);
         assert_int_equal(pit_join(pit), LEAT_EXIT_FAILED);
-        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        pit_unlimit_files(pit);
         pit_socket_close(pit, push);
     }
 }
