@@ -13,6 +13,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -25,6 +26,12 @@ BUILD = pathlib.Path(os.environ.get("TEST_BUILD", ROOT / "build")).resolve()
 BIN = BUILD / "bin"
 EXAMPLES = BUILD / "examples"
 SAMPLE = ROOT / "tests" / "data" / "sample"
+
+sys.path.append(str(ROOT / "tests"))
+import sanitizers  # noqa: E402
+
+for _name, _value in sanitizers.ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
 
 # Sanitized programs are several times slower.
 PATIENCE = 4 if BUILD.name.endswith("san") else 1
@@ -134,10 +141,11 @@ class Program:
             self.kill()
             raise AssertionError(f"{self.name} did not end:\n{self.log()[-4000:]}")
 
+    def memory_error(self):
+        return sanitizers.reported(self.process.returncode, self.log())
+
     def check_sanitizers(self):
-        log = self.log()
-        for word in ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer"):
-            assert word not in log, f"{self.name}:\n{log}"
+        assert not self.memory_error(), f"{self.name}:\n{self.log()}"
 
 
 def children(pid):
@@ -342,12 +350,14 @@ class Cluster:
 
 
 def leat(*arguments, input=None, check=False, environment=None, timeout=300):
-    """Runs one command of `leat` to its end."""
+    """Runs one command of `leat` to its end. A memory error is never the failure that is expected."""
     done = subprocess.run(
         [BIN / "leat", *map(str, arguments)], input=input, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=not isinstance(input, bytes), timeout=timeout * PATIENCE,
         env={**os.environ, **(environment or {})},
     )
+    err = done.stderr if isinstance(done.stderr, str) else done.stderr.decode(errors="replace")
+    assert not sanitizers.reported(done.returncode, err), f"leat {arguments}: {done.returncode}\n{err}"
     if check:
         assert done.returncode == 0, f"leat {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
