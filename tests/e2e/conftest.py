@@ -24,7 +24,8 @@ def postgres_server():
 @pytest.fixture
 def postgres(postgres_server):
     """The shared PostgreSQL with an empty database."""
-    postgres_server.query("DROP SCHEMA public CASCADE")
+    # Whoever was left over by another test and holds a table would else hold up all the rest.
+    postgres_server.query("SET lock_timeout = '30s'; DROP SCHEMA public CASCADE")
     postgres_server.query("CREATE SCHEMA public")
     return postgres_server
 

@@ -84,6 +84,7 @@ class Program:
     def __init__(self, folder, name, *arguments, http_address=None, environment=None):
         self.name = name
         self.http_address = http_address
+        self.killed = False
         number = len(list(folder.glob(f"{name}*.log")))
         self.log_path = folder / f"{name}{number or ''}.log"
         with open(self.log_path, "wb") as log:
@@ -128,6 +129,7 @@ class Program:
         return max(rss_anon(pid) for pid in [self.pid, *children(self.pid)]) / 1024
 
     def kill(self):
+        self.killed = True
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
@@ -146,6 +148,31 @@ class Program:
 
     def check_sanitizers(self):
         assert not self.memory_error(), f"{self.name}:\n{self.log()}"
+
+
+def close_all(programs):
+    """Ends programs, in this order. All that ever ran must have ended well, or by a kill of the
+    test's, and none have told of a memory error."""
+    running = [program for program in programs if program.process.poll() is None]
+    late = []
+    try:
+        for program in running:
+            program.process.send_signal(signal.SIGCONT)
+        for program in running:
+            try:
+                program.stop()
+            except AssertionError as problem:
+                late.append(str(problem))
+    finally:
+        for program in running:
+            if program.process.poll() is None:
+                program.kill()
+    assert not late, "\n".join(late)
+    for program in programs:
+        status = program.process.returncode
+        well = status in (0, 3) or (program.killed and status == -signal.SIGKILL)
+        assert well, f"{program.name} ended with {status}:\n{program.log()}"
+        program.check_sanitizers()
 
 
 def children(pid):
@@ -244,6 +271,7 @@ class Embedded:
         self.oneway = f"tcp://127.0.0.1:{free_port()}"
         self.arguments = arguments
         self.environment = environment
+        self.programs = []  # all that ever ran
         self.start()
 
     def start(self):
@@ -253,6 +281,7 @@ class Embedded:
             "--oneway", self.oneway, "--set", f"run.http={address}", *self.arguments,
             http_address=address, environment=self.environment,
         )
+        self.programs.append(self.program)
         try:
             self.program.wait_ready()
         except BaseException:
@@ -264,9 +293,7 @@ class Embedded:
             return db.execute(sql, parameters).fetchall()
 
     def close(self):
-        if self.program.process.poll() is None:
-            self.program.stop()
-        self.program.check_sanitizers()
+        close_all(self.programs)
 
 
 class Cluster:
@@ -296,6 +323,7 @@ class Cluster:
             **(settings or {}),
         }
         self.programs = {}
+        self.ever = []  # all that ever ran, also those that others have replaced
         try:
             for stage in ("persist", "regress", "classify", "cache"):
                 for i in range(self.counts[stage]):
@@ -303,7 +331,7 @@ class Cluster:
             self.start("ingest")
             self.wait_ready()
         except BaseException:
-            for program in self.programs.values():
+            for program in self.ever:
                 program.kill()
             raise
 
@@ -325,6 +353,7 @@ class Cluster:
         program = Program(self.folder, f"leat-{stage}", *arguments,
                           http_address=own[f"{stage}.http"])
         self.programs[stage, i] = program
+        self.ever.append(program)
         return program
 
     def __getitem__(self, stage):
@@ -338,15 +367,8 @@ class Cluster:
         return self.postgres.query(sql, *parameters)
 
     def close(self):
-        for program in self.programs.values():
-            if program.process.poll() is None:
-                program.process.send_signal(signal.SIGCONT)
-        for stage in ("ingest", *self.STAGES):
-            for key, program in self.programs.items():
-                if key[0] == stage and program.process.poll() is None:
-                    program.stop()
-        for program in self.programs.values():
-            program.check_sanitizers()
+        names = [f"leat-{stage}" for stage in ("ingest", *self.STAGES)]
+        close_all(sorted(self.ever, key=lambda program: names.index(program.name)))
 
 
 def leat(*arguments, input=None, check=False, environment=None, timeout=300):
