@@ -191,6 +191,13 @@ def rss_anon(pid):
     return 0
 
 
+def state(pid):
+    """The letter of /proc/PID/stat: R, S, D, T, Z, ...; "" when there is no such process."""
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    return ""
+
+
 class Postgres:
     """A private PostgreSQL, made and ended by tests/postgres."""
 
