@@ -198,6 +198,18 @@ def state(pid):
     return ""
 
 
+def end_cleanly(seconds=0):
+    """SIGTERM, and after so many seconds an alarm, end this program by way of its clean-up."""
+    def end(number, _):
+        for one in (signal.SIGTERM, signal.SIGALRM):
+            signal.signal(one, signal.SIG_IGN)
+        sys.exit("not done in time" if number == signal.SIGALRM else "told to end")
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+
+
 class Postgres:
     """A private PostgreSQL, made and ended by tests/postgres."""
 

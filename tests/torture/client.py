@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""One client of the torture: client.py ENDPOINT NAME KIND SEED LOG RATE
+"""One client of the torture: client.py ENDPOINT NAME KIND SEED LOG RATE SECONDS
 
-Sends until there is a file LOG.end, then sees to it that all it sent is answered and committed, and
-ends with 0.
+Sends until there is a file LOG.end, then sees to it that all it sent is answered and committed, for
+which it has SECONDS, and ends with 0. It ends as well when who started it is gone.
 It may be killed at any moment and started again with the same words: LOG, one line an event, says
 where it was. What is in LOG was told by ingest; a line is written before anything counts on it.
 
@@ -10,6 +10,7 @@ where it was. What is in LOG was told by ingest; a line is written before anythi
     e THROUGH COMMITTED DEAD   the end: so much was told to be done
 """
 
+import os
 import pathlib
 import sys
 import time
@@ -22,7 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "proto" / "examples"))
 import example  # noqa: E402  (the example client: a whole client in a page)
 
-END_SECONDS = 600
+PARENT = os.getppid()
 
 
 def read_log(path):
@@ -53,6 +54,11 @@ class Writing(example.Client):
                 file.truncate(whole.rfind(b"\n") + 1)
         self.log = open(log, "a")
         self.last = self.answered
+
+    def work(self, timeout_ms):
+        if os.getppid() != PARENT:
+            raise example.Refused("who started it is gone")
+        super().work(timeout_ms)
 
     def write(self, *words):
         self.log.write(" ".join(map(str, words)) + "\n")
@@ -87,10 +93,10 @@ class Writing(example.Client):
 
 
 def main():
-    endpoint, name, kind, seed, log, rate = sys.argv[1:]
+    endpoint, name, kind, seed, log, rate, seconds = sys.argv[1:]
     end = pathlib.Path(log + ".end")
     client = Writing(endpoint, name, Load(seed, name, kind), pathlib.Path(log))
-    if not client.wait(lambda: client.session, END_SECONDS):
+    if not client.wait(lambda: client.session, float(seconds)):
         sys.exit(f"{name}: no welcome")
     pause = client.load.kind.records_a_send / float(rate)
     due = time.monotonic()
@@ -100,7 +106,7 @@ def main():
         due = max(due + pause, time.monotonic() - 2)  # what was missed is made up for, a little
         while time.monotonic() < due:
             client.work(max(1, min(100, int((due - time.monotonic()) * 1000))))
-    if not client.wait(lambda: client.session and client.all_committed(), END_SECONDS):
+    if not client.wait(lambda: client.session and client.all_committed(), float(seconds)):
         sys.exit(f"{name}: not committed: {len(client.sends)} sends without an answer, "
                  f"{client.through} of {client.last} done")
     client.write("e", client.through, client.committed, client.dead)

@@ -20,6 +20,8 @@ import harness
 from kinds import Load, Text
 
 HERE = pathlib.Path(__file__).resolve().parent
+END_SECONDS = 200 * harness.PATIENCE  # in which a client hears that all it sent is committed
+TIMED_OUT = ("nothing was answered or committed for 120 s", " (waited ")
 
 
 class Expected:
@@ -83,7 +85,7 @@ class Client(Member):
         self.load = Load(seed, name, kind)
         self.log = folder / f"{name}.log"
         self.words = ["/usr/bin/python3", HERE / "client.py", endpoint, name, kind, seed, self.log,
-                      rate]
+                      rate, END_SECONDS]
 
     def tick(self, now, ending, pause):
         if self.process and not self.alive and not self.finished:

@@ -63,7 +63,7 @@ class Faults:
         while self.later and self.later[0][0] <= now:
             heapq.heappop(self.later)[2]()
 
-    def end(self):
+    def close(self):
         """Undoes all that still has to be undone."""
         while self.later:
             heapq.heappop(self.later)[2]()

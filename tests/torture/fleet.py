@@ -73,13 +73,17 @@ class Fleet:
             if stage in SECOND:
                 self.settings[f"{stage}.{SECOND[stage]}_address"] = ",".join(s for _, s in mine)
         self.slots = [self._slot(*key, *ports) for key, ports in inside.items()]
-        for slot in reversed(self.slots):
-            if slot.number < TAKEN[slot.stage]:
-                slot.wanted = True
-                self.start(slot)
-        for slot in self.slots:
-            if slot.wanted:
-                slot.program.wait_ready(60)
+        try:
+            for slot in reversed(self.slots):
+                if slot.number < TAKEN[slot.stage]:
+                    slot.wanted = True
+                    self.start(slot)
+            for slot in self.slots:
+                if slot.wanted:
+                    slot.program.wait_ready(60)
+        except BaseException:
+            self.close()
+            raise
 
     def _wire(self, name, target):
         self.named_wires[name] = self.wires.wire(target)

@@ -44,7 +44,8 @@ def send_all(endpoint, kind, records):
     for i in range(0, len(records), many):
         packed = [msgpack.packb(record) for record in records[i:i + many]]
         sender.send(kind, packed, packed)
-    assert sender.wait(sender.all_committed, 600), "the undisturbed run does not end"
+    seconds = (60 + len(records) / 500) * harness.PATIENCE
+    assert sender.wait(sender.all_committed, seconds), "the undisturbed run does not end"
     told = sender.committed, sender.rejected, sender.dead
     assert told == (len(records), 0, 0), f"the undisturbed run: {told} of {len(records)}"
     sender.socket.close(linger=0)
