@@ -61,16 +61,21 @@ class Wire:
         self.target = target
 
     def cut(self):
-        """Ends all connections, at once and in the middle of whatever they carry."""
-        self.wires.call(self._cut())
+        """Ends all connections, at once and in the middle of whatever they carry; how many."""
+        return self.wires.call(self._cut())
 
     async def _cut(self):
-        for link in list(self.links):
+        links = list(self.links)
+        for link in links:
             link.transport.abort()
+        return len(links)
 
     def hold(self):
         """Nothing passes any more, and nobody is told; new connections are taken and hear nothing."""
         self.wires.loop.call_soon_threadsafe(self.flows.clear)
+
+    def is_held(self):
+        return not self.flows.is_set()
 
     def release(self):
         self.wires.loop.call_soon_threadsafe(self.flows.set)

@@ -69,8 +69,10 @@ class Member:
         return self.process is not None and self.process.poll() is None
 
     def kill(self):
-        self.killed = True
+        """True when it was this that ended it."""
         self.process.send_signal(signal.SIGKILL)
+        self.killed = self.process.wait() == -signal.SIGKILL
+        return self.killed
 
     def complain(self, status):
         err = (self.folder / f"{self.name}.err").read_text(errors="replace")

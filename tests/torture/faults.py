@@ -15,6 +15,9 @@ import harness
 
 STOP_SECONDS = (2, 14)  # longer than what ingest waits before it sends again
 HOLD_SECONDS = (1, 8)
+DRAWS = 500  # something can always be done
+GONE = ("", "X", "Z")
+STOPPED = ("T", "t")
 
 
 class Faults:
@@ -27,7 +30,7 @@ class Faults:
         self.busy = set()  # servers that are being restarted
         self.threads = []
         self.errors = []
-        # Name, weight, act. An act that finds nothing to act on returns False: it is no fault.
+        # Name, weight, act. An act that has no effect returns None: it is no fault.
         self.acts = [(f"kill {stage}", 5, lambda s=stage: self.kill(s)) for stage in fleet.stages]
         self.acts += [(f"kill the child of {stage}", 5, lambda s=stage: self.kill_child(s))
                       for stage in fleet.stages if stage in ("classify", "regress")]
@@ -50,7 +53,7 @@ class Faults:
 
     def strike(self):
         """One fault, of those that can be done now."""
-        while True:
+        for _ in range(DRAWS):
             name, _, act = self.chance.choices(self.acts, [w for _, w, _ in self.acts])[0]
             what = act()
             if what:
@@ -58,6 +61,7 @@ class Faults:
                 self.by_name[name] = self.by_name.get(name, 0) + 1
                 self.log(f"fault {self.count}: {name}: {what}")
                 return
+        self.errors.append("no fault found anything to act on")
 
     def tick(self, now):
         while self.later and self.later[0][0] <= now:
@@ -98,13 +102,17 @@ class Faults:
 
     def kill(self, stage):
         slot = self.pick([s for s in self.fleet.running(stage) if not s.killed and not s.removed])
-        if slot:
-            self.fleet.kill(slot)
-        return slot and slot.name
+        return slot.name if slot and self.fleet.kill(slot) else None
+
+    def a_child(self, stage, *but):
+        """A child, and whose it is, that is in none of these states; or None."""
+        return self.pick([(pid, f"child of {slot.name}") for slot in self.fleet.running(stage)
+                          for pid in harness.children(slot.program.pid)
+                          if harness.state(pid) not in (*GONE, *but)])
 
     def kill_child(self, stage):
-        slot = self.pick([s for s in self.fleet.running(stage) if harness.children(s.program.pid)])
-        return slot and self.signal(harness.children(slot.program.pid)[0], signal.SIGKILL, slot.name)
+        child = self.a_child(stage)
+        return child and self.signal(child[0], signal.SIGKILL, child[1])
 
     def signal(self, pid, number, name):
         try:
@@ -114,7 +122,8 @@ class Faults:
         return f"{name} (process {pid})"
 
     def halt(self, pid, name):
-        told = self.signal(pid, signal.SIGSTOP, name)
+        told = (harness.state(pid) not in (*GONE, *STOPPED)
+                and self.signal(pid, signal.SIGSTOP, name))
         if not told:
             return None
         seconds = self.seconds(STOP_SECONDS)
@@ -126,14 +135,12 @@ class Faults:
         return slot and self.halt(slot.program.pid, slot.name)
 
     def stop_child(self, stage):
-        slot = self.pick([s for s in self.fleet.running(stage) if harness.children(s.program.pid)])
-        return slot and self.halt(harness.children(slot.program.pid)[0], f"child of {slot.name}")
+        child = self.a_child(stage, *STOPPED)
+        return child and self.halt(*child)
 
     def kill_client(self):
         one = self.pick(self.crowd.running())
-        if one:
-            one.kill()
-        return one and one.name
+        return one.name if one and one.kill() else None
 
     def stop_client(self):
         one = self.pick(self.crowd.running())
@@ -187,9 +194,15 @@ class Faults:
         return self.halt(self.fleet.redis.process.pid, "redis")
 
     def empty_redis(self):
-        if "redis" in self.busy:
+        if "redis" in self.busy or harness.state(self.fleet.redis.process.pid) in STOPPED:
             return None
-        self.in_thread("redis", lambda: self.fleet.redis.command("FLUSHALL"))
+
+        def work():
+            answer = self.fleet.redis.command("FLUSHALL")
+            if not answer.startswith("+OK"):
+                raise RuntimeError(f"FLUSHALL: {answer!r}")
+
+        self.in_thread("redis", work)
         return "all"
 
     # --- connections --------------------------------------------------------------------------
@@ -200,13 +213,12 @@ class Faults:
 
     def cut(self):
         name, wire = self.a_wire()
-        if not wire.links:
-            return None
-        wire.cut()
-        return name
+        return name if wire.cut() else None
 
     def hold(self):
         name, wire = self.a_wire()
+        if not wire.links or wire.is_held():
+            return None
         seconds = self.seconds(HOLD_SECONDS)
         wire.hold()
         self.undo_in(seconds, wire.release)

@@ -18,10 +18,6 @@ TAKEN = {"ingest": 2, "cache": 2, "classify": 2, "regress": 2, "persist": 2}
 SECOND = {"cache": "results", "persist": "acks"}  # the other address of a stage
 
 
-def has_program(stage):
-    return (harness.BIN / f"leat-{stage}").exists()
-
-
 @dataclasses.dataclass
 class Slot:
     stage: str
@@ -52,7 +48,7 @@ class Fleet:
         self.failed_starts = 0
         self.surprises = []  # ends that nobody had asked for
         self.programs = []  # all that ever ran, for their logs
-        self.stages = [stage for stage in SLOTS if has_program(stage)]
+        self.stages = list(SLOTS)
         inside = {(s, i): (harness.free_port(), harness.free_port())
                   for s in self.stages for i in range(SLOTS[s])}
         outside = {key: self._outside(*key, *ports) for key, ports in inside.items()}
@@ -152,8 +148,10 @@ class Fleet:
         return [s for s in self.slots if s.alive and (not stages or s.stage in stages)]
 
     def kill(self, slot):
-        slot.killed = True
-        slot.program.process.send_signal(signal.SIGKILL)
+        """True when it was this that ended it."""
+        slot.program.kill()
+        slot.killed = slot.program.process.returncode == -signal.SIGKILL
+        return slot.killed
 
     def remove(self, slot):
         """SIGTERM; another one may take its place later."""
@@ -188,6 +186,10 @@ class Fleet:
                 slot.program.process.wait()
         self.wires.close()
 
-    def check_sanitizers(self):
-        for program in self.programs:
-            program.check_sanitizers()
+    def memory_errors(self):
+        """Who told of one."""
+        return [program.name for program in self.programs if program.memory_error()]
+
+    def killed(self):
+        """How many programs a SIGKILL has ended."""
+        return sum(program.process.returncode == -signal.SIGKILL for program in self.programs)
