@@ -4,11 +4,13 @@ killed worker is replaced, and a short run under valgrind."""
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 
+import msgpack
 import pytest
 
 import harness
@@ -58,6 +60,7 @@ def test_the_judge_of_the_torture_finds_every_fault(own_postgres, folder):
     sys.path.insert(0, str(TORTURE))
     try:
         import crowd
+        import kinds
         import verdict
     finally:
         sys.path.remove(str(TORTURE))
@@ -65,9 +68,17 @@ def test_the_judge_of_the_torture_finds_every_fault(own_postgres, folder):
     expected.take([(f"k{i}", {"id": f"k{i}", "text": f"text {i}"}, None) for i in range(20)], "text")
     expected.take([("k0", {"id": "k0", "text": "newer"}, None)], "text")
     expected.take([("bad", {"id": "bad"}, "text_missing")], "text")
-    expected.dead["void"] = "text_empty"
+    blocks = [f"s/{i}" for i in range(3)]
+    expected.take([(key, kinds.Series.record(random.Random(key), key), None) for key in blocks], "series")
+    void = {"id": "void", "text": ""}
+    for frame in (0, 1):  # of two one-way sends, one has come
+        expected.take_frame([(f"w{frame}{i}", {"id": f"w{frame}{i}", "text": "one-way"}, None)
+                             for i in range(3)] + ([] if frame else [("void", void, "text_empty")]))
     with contextlib.closing(harness.Embedded(folder, "--store", own_postgres.conninfo)) as embedded:
-        verdict.send_all(embedded.endpoint, "text", list(expected.sure["text"].values()))
+        come = {**expected.sure["text"], **expected.perhaps["text"]}
+        verdict.send_all(embedded.endpoint, "text",
+                         [record for key, record in come.items() if key[:2] != "w1"])
+        verdict.send_all(embedded.endpoint, "series", list(expected.sure["series"].values()))
 
     def judged():
         found = verdict.compare(folder, own_postgres, expected)
@@ -75,17 +86,30 @@ def test_the_judge_of_the_torture_finds_every_fault(own_postgres, folder):
         shutil.rmtree(folder / "data")
         return found.lost, found.doubled, found.wrong
 
-    insert = ("INSERT INTO dead_letters SELECT origin, 99, %s, 'text', 'void', 'ingest',"
-              " 'text_empty', '', '', 1, now(), now() FROM texts LIMIT 1")
-    own_postgres.query(insert, 0)
+    def bury(number, key):
+        own_postgres.query("INSERT INTO dead_letters SELECT origin, 99, %s, 'text', %s, 'ingest',"
+                           " 'text_empty', '', %s, 1, now(), now() FROM texts LIMIT 1",
+                           number, key, msgpack.packb(void))
+
+    bury(0, "void")
     assert judged() == (0, 0, 0)
+    own_postgres.query("DELETE FROM dead_letters")
+    assert judged() == (1, 0, 0)
+    bury(0, "void")
+    own_postgres.query("DELETE FROM texts WHERE id = 'w02'")  # half of a one-way send
+    own_postgres.query("UPDATE dead_letters SET payload = 'other'")
+    assert judged() == (1, 0, 1)
+    own_postgres.query("DELETE FROM features_idx WHERE series = 's' AND ts = (SELECT min(ts) FROM features_idx)")
+    own_postgres.query("UPDATE features_bqx SET r2_agg = 7 WHERE ts = (SELECT max(ts) FROM features_bqx)")
+    own_postgres.query("UPDATE features_bqx SET series = 't' WHERE ts = (SELECT min(ts) FROM features_bqx)")
+    assert judged() == (3, 0, 3)
     own_postgres.query("DELETE FROM texts WHERE id = 'k7'")
     own_postgres.query("UPDATE texts SET text = 'text 0' WHERE id = 'k0'")  # the older version
     own_postgres.query("UPDATE texts SET topics = '[]', sentiment_score = 0.5 WHERE id = 'k2'")
     own_postgres.query("UPDATE texts SET id = 'bad' WHERE id = 'k3'")  # one more is lost by it
-    own_postgres.query(insert, 1)
-    own_postgres.query(insert.replace("'void'", "'k5'"), 2)
-    assert judged() == (2, 1, 4)
+    bury(1, "void")
+    bury(2, "k5")
+    assert judged() == (5, 1, 7)
 
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers and valgrind do not go together")

@@ -1,8 +1,8 @@
 """The clients of the torture, and what they were told.
 
-Three sorts, each a process that may be killed and is then started again under the same name:
-client.py (its own log), `leat send` (a file after another; a killed one sends its file again), and
-one-way senders, to whom nothing is promised.
+Each is a process that may be killed and is then started again under the same name: client.py (its
+own log), `leat send` (a file after another; a killed one sends its file again), and `leat dead replay`
+of what was too long. And there is a one-way sender, to whom nothing is promised.
 """
 
 import json
@@ -32,21 +32,31 @@ class Expected:
         self.accepted = 0  # records that a client was told are accepted
         self.sure = {}  # kind: {key: record}, the last one accepted
         self.perhaps = {}  # the same of one-way records: if it is there, it is this
-        self.refused = {}  # kind: {key} that may be nowhere
-        self.dead = {}  # id: code, of dead letters that there may be
+        self.frames = []  # of each one-way send, {key: the table where it is, if the send has come}
+        self.letters = {}  # id: (stage, code, payload), of dead letters that there may be
+        self.deleted = set()  # series that were taken out of the store
         self.wrong = []  # what was told and cannot be
 
     def take(self, records, kind, rejected=None):
         """`records` were answered; `rejected`: their indexes, if known."""
-        for i, (key, record, code) in enumerate(records):
+        for key, record, code in records:
             if code is None:
                 self.accepted += 1
                 self.sure.setdefault(kind, {})[key] = record
-            else:
-                self.refused.setdefault(kind, set()).add(key)
         bad = [i for i, (_, _, code) in enumerate(records) if code]
         if rejected is not None and rejected != bad:
             self.wrong.append(f"rejected {rejected}, not {bad}")
+
+    def take_frame(self, records):
+        """`records` were sent one-way: invalid ones become dead letters, of which some are replayed."""
+        frame = {}
+        for key, record, code in records:
+            frame[key] = "texts" if code in (None, Replayer.CODE) else "dead_letters"
+            if frame[key] == "texts":
+                self.perhaps.setdefault("text", {})[key] = record
+            if code:
+                self.letters[key] = "ingest", code, msgpack.packb(record)
+        self.frames.append(frame)
 
 
 class Member:
@@ -212,13 +222,16 @@ class Oneway(Member):
         self.socket.connect(endpoint)
         self.pause, self.sent, self.due = Text.records_a_send / rate, 0, 0.0
 
+    def records(self, number):
+        return self.load.send(number, 0.2, 0)
+
     def tick(self, now, ending, pause):
         self.finished = ending
         if ending or now < self.due:
             return
         self.due = now + self.pause
         frame = {"v": 1, "kind": "text",
-                 "records": [r for _, r, _ in self.load.send(self.sent + 1, 0.1, 0)]}
+                 "records": [record for _, record, _ in self.records(self.sent + 1)]}
         try:
             self.socket.send(msgpack.packb(frame), zmq.NOBLOCK)
         except zmq.Again:
@@ -230,15 +243,56 @@ class Oneway(Member):
 
     def account(self, expected):
         for n in range(1, self.sent + 1):
-            for key, record, code in self.load.send(n, 0.1, 0):
-                if code is None:
-                    expected.perhaps.setdefault("text", {})[key] = record
-                else:
-                    expected.refused.setdefault("text", set()).add(key)
-                    expected.dead[key] = code
+            expected.take_frame(self.records(n))
 
     def close(self):
         self.context.destroy(linger=0)
+
+
+class Replayer(Member):
+    """`leat dead replay`, again and again: of what was too long for the ingest that took it, to one
+    for which it is not."""
+
+    CODE = "text_too_long"
+    EXCUSES = (*TIMED_OUT, "server", "database system")  # or PostgreSQL is away
+
+    def __init__(self, name, folder, fleet):
+        super().__init__(name, folder)
+        self.words = ["dead", "replay", "--code", self.CODE, "--json", "--timeout", "120",
+                      "--store", fleet.postgres.conninfo, "--to", fleet.replays]
+        self.stored = 0
+
+    def tick(self, now, ending, pause):
+        if self.process and not self.alive:
+            status, out = self.process.returncode, self.process.stdout.read()
+            if not self.well(status, out):
+                self.judge_end(status)
+            self.process, self.start_at = None, now + 3 * pause()
+        self.finished = ending and not self.process
+        if not ending and not self.process and self.start_at <= now:
+            self.launch([harness.BIN / "leat", *self.words])
+
+    def well(self, status, out):
+        """Whether a replay has ended well; it counts what was stored. 1 is no failure when all are
+        stored: then there were others than when they were counted."""
+        told = json.loads(out) if out else {"stored": 0, "sent": 0, "rejected": 1}
+        self.stored += told["stored"]
+        return status == 0 or (status == 1 and told["sent"] == told["stored"] and not told["rejected"])
+
+    def all_replayed(self):
+        """Replays what is left; true when nothing was, or when it cannot be done."""
+        before = self.stored
+        done = harness.leat(*self.words)
+        well = self.well(done.returncode, done.stdout)
+        if not well:
+            self.surprises.append(f"the last replay ended with {done.returncode}: {done.stderr[-2000:]}")
+        return not well or self.stored == before
+
+    def end(self):
+        pass
+
+    def account(self, expected):
+        pass
 
 
 class Crowd:
@@ -251,7 +305,8 @@ class Crowd:
                                        kind, seed, share))
         self.members.append(Sender("s0", folder, fleet.endpoints, seed, rate * 0.25))
         self.oneway = Oneway("w0", folder, fleet.oneways[0], seed, rate * 0.05)
-        self.members.append(self.oneway)
+        self.replayer = Replayer("r0", folder, fleet)
+        self.members += [self.oneway, self.replayer]
 
     def running(self):
         return [m for m in self.members if m.alive]

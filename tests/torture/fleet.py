@@ -12,9 +12,11 @@ import time
 
 import harness
 import wire
+from kinds import REPLAYED_BYTES
 
-SLOTS = {"ingest": 2, "cache": 3, "classify": 3, "regress": 3, "persist": 3}
-TAKEN = {"ingest": 2, "cache": 2, "classify": 2, "regress": 2, "persist": 2}
+SLOTS = {"ingest": 3, "cache": 3, "classify": 3, "regress": 3, "persist": 3}
+TAKEN = {"ingest": 3, "cache": 2, "classify": 2, "regress": 2, "persist": 2}
+REPLAYS = 2  # the ingest that takes larger texts, so what was too long for the others can be replayed
 SECOND = {"cache": "results", "persist": "acks"}  # the other address of a stage
 
 
@@ -62,8 +64,9 @@ class Fleet:
         for stage in self.stages:
             mine = [outside[stage, i] for i in range(SLOTS[stage])]
             if stage == "ingest":
-                self.endpoints = [first for first, _ in mine]
-                self.oneways = [second for _, second in mine]
+                self.endpoints = [first for first, _ in mine[:REPLAYS]]
+                self.oneways = [second for _, second in mine[:REPLAYS]]
+                self.replays = mine[REPLAYS][0]
                 continue
             self.settings[f"{stage}.address"] = ",".join(first for first, _ in mine)
             if stage in SECOND:
@@ -105,6 +108,8 @@ class Fleet:
             own["ingest.listen"] = f"tcp://127.0.0.1:{first}"
             own["ingest.oneway"] = f"tcp://127.0.0.1:{second}"
             own["journal.dir"] = self.folder / f"journal{number}"
+            if number == REPLAYS:
+                own["text.max_bytes"] = REPLAYED_BYTES
         else:
             own[f"{stage}.inbox"] = f"tcp://127.0.0.1:{first}"
         if stage in SECOND:

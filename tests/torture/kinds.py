@@ -12,6 +12,7 @@ WORDS = (
     "thanks sorry angry happy sad afraid proud disgusting surprise hope never always really not "
     "Straße café naïve мир 世界 नमस्ते 😀 😡 :-) #news @all https://example.org/x 3.14"
 ).split()
+REPLAYED_BYTES = 100_000  # of texts that are taken as replays; others: text.max_bytes as it is
 SOURCES = ["presidency_statement", "national_media", "citizen_post", "rss", "twitter", "blog", None]
 
 
