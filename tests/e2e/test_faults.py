@@ -7,6 +7,7 @@ a record that crashes or hangs  unit/test_child; test_pipeline: a_record_that_cr
                                 (`leat run`); here for separate processes
 journal disk full, free again   unit/test_journal: a_full_disk_is_told_…, a_journal_that_filled_its_…;
                                 unit/test_ingest: a_disk_without_room_is_busy_…; here as a whole
+journal of an older program     here, from tests/data/journal
 journal damaged or foreign      unit/test_journal: any_flipped_bit_…, a_file_that_was_cut_off_…,
                                 what_is_not_a_journal_…, a_state_that_is_not_right_…; here: what it says
 numbers near 2^32, end of int64 unit/test_journal: seqs_pass_2_32_in_order,
@@ -25,6 +26,7 @@ decides is that they are longer than every pause and timeout involved, so those 
 """
 
 import contextlib
+import gzip
 import json
 import random
 import re
@@ -318,6 +320,29 @@ def test_a_journal_that_is_not_right_is_refused_and_left_alone(make_embedded, fo
     assert file.read_bytes() == broken
     file.write_bytes(whole)
     embedded.start()
+    assert embedded.program.stop() == 0
+
+
+def test_a_journal_that_an_older_program_wrote_is_read(make_embedded, folder):
+    old = harness.ROOT / "tests" / "data" / "journal" / "format-1.mdb.gz"
+    (folder / "data" / "journal").mkdir(parents=True)
+    (folder / "data" / "journal" / "journal.mdb").write_bytes(gzip.decompress(old.read_bytes()))
+    embedded = make_embedded()
+    harness.until("all is stored", lambda: counter(
+        embedded.program, "leat_ingest_batches_acknowledged_total") == 3)
+    assert embedded.query("SELECT id, text, author, reach, published_at, seq, version FROM texts"
+                          " ORDER BY id") == [
+        ("mill", "What a wonderful day at the water mill!", "Rosa Teixeira", 1200,
+         "2026-03-29T14:29:13.000000Z", 1, 7),
+        ("race", "The race is clean again.", None, 0, None, 3, 1795211045036624),
+        ("weir", "Schade, das Wehr ist schon wieder kaputt. \U0001f622", None, 0, None, 1,
+         1795211044908376)]
+    assert embedded.query("SELECT series, count(*), min(close), max(ts) FROM features_idx") == [
+        ("FLOW", 50, 100.25, "2026-01-01T00:59:00.000000Z")]
+    assert embedded.query("SELECT code, seq FROM dead_letters") == [("record_not_map", 3)]
+    for name, committed in (("miller", 2), ("surveyor", 1)):
+        with client_of(embedded.endpoint, name) as client:
+            assert (client.last, client.committed) == (1, committed)
     assert embedded.program.stop() == 0
 
 
