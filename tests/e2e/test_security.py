@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 
 import msgpack
@@ -15,6 +16,9 @@ import zmq.auth
 
 import harness
 from harness import PATIENCE, leat, send, texts_file, until
+
+sys.path.insert(0, str(harness.ROOT / "proto" / "examples"))
+import example  # noqa: E402
 
 
 @pytest.fixture
@@ -144,6 +148,26 @@ def test_a_key_that_is_put_in_counts_and_one_taken_out_does_not(make_embedded, f
     # What is no key in the folder harms nobody.
     (keys / "clients" / "note").write_bytes(bytes(range(256)) * 100)
     assert send(embedded.endpoint, path, options=("--keys", keys))["committed"] == 3
+
+
+def test_a_connection_that_stands_is_not_cut_when_its_key_is_taken_out(make_embedded, folder, keys):
+    embedded = make_embedded(*with_keys(keys))
+    out = folder / "hub"
+    leat("keys", "client", "hub", "--dir", keys, "--out", out, check=True)
+    client = example.Client(embedded.endpoint, keys=str(out))
+
+    def sends(id):
+        client.send("text", [msgpack.packb({"id": id, "text": "what a good day"})], [0])
+        assert client.wait(client.all_committed, 30 * PATIENCE)
+
+    sends("before")
+    leat("keys", "remove", "hub", "--dir", keys, check=True)
+    path = texts_file(folder / "texts.ndjson", range(3))
+    assert "not among those" in refused(embedded.endpoint, path, "--keys", out)
+    sends("after")
+    client.socket.close(0)
+    assert embedded.program.metric("leat_ingest_hellos_total") == 1
+    assert embedded.query("SELECT id FROM texts ORDER BY id") == [("after",), ("before",)]
 
 
 def test_a_client_that_waits_is_in_as_soon_as_its_key_is(make_embedded, folder, keys):
