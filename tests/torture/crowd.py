@@ -254,7 +254,7 @@ class Replayer(Member):
     for which it is not."""
 
     CODE = "text_too_long"
-    EXCUSES = (*TIMED_OUT, "server", "database system")  # or PostgreSQL is away
+    EXCUSES = (*TIMED_OUT, "server", "database system", "terminating connection")  # of PostgreSQL
 
     def __init__(self, name, folder, fleet):
         super().__init__(name, folder)
