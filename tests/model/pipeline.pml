@@ -111,10 +111,18 @@ inline append(b)
 #ifdef ANSWER_BEFORE_SYNC
     accepted = accepted | BIT(b);
 #endif
+#ifdef SENT_ONCE
+    sent = sent | BIT(b);
+#endif
     open.holds = open.holds | BIT(b)
 }
 
-#define TAKEN(b) HAS((is_open -> open.holds : synced.holds) | accepted, b)
+#ifdef SENT_ONCE
+byte sent; /* bits */
+#else
+#define sent 0
+#endif
+#define TAKEN(b) HAS((is_open -> open.holds : synced.holds) | accepted | sent, b)
 
 /* Where a copy that this run dispatched still is, or word of it. */
 #define SOMEWHERE(b)                                                                               \
@@ -177,31 +185,43 @@ end:
 
 /* --- persist -------------------------------------------------------------------------------- */
 
+/* As old as what: of the row before and after, and of what is written. No part of the state. */
+hidden byte before, after, mine;
+
 /* One transaction of the store. */
 inline write(b, fails)
 {
+    before = ORDER(row[KEY(b)]);
+    mine = ORDER(b);
     if
     :: fails ->
         if
 #ifndef LETTERS_RISE
         :: IS_ROW(ORDER(b)) -> skip /* another copy has stored it: this one says nothing */
 #endif
+#ifdef NO_LETTERS
+        :: else
+#else
         :: else -> letters = letters | BIT(ORDER(b))
+#endif
         fi
     :: else ->
         if
-#ifdef LAST_WINS
+#if defined(LAST_WINS)
         :: true ->
+#elif defined(FIRST_WINS)
+        :: row[KEY(b)] == 0 ->
 #else
         :: row[KEY(b)] == 0 || version[b] > version[row[KEY(b)]] ->
 #endif
-            assert(row[KEY(b)] == 0 || ORDER(b) >= ORDER(row[KEY(b)])); /* M3 */
+            assert(mine >= before); /* M3: the row never goes back */
             row[KEY(b)] = b
 #ifndef LAST_WINS
         :: else
 #endif
         fi;
-        assert(ORDER(row[KEY(b)]) >= ORDER(b)); /* M3 */
+        after = ORDER(row[KEY(b)]);
+        assert(after >= mine); /* M3: nor is it older than what was written */
         stored = stored | BIT(ORDER(b));
         if
 #ifdef LETTERS_STAY
@@ -250,7 +270,16 @@ end:
 #if CRASHES > 1
     EACH(TAKE_2)
 #endif
+#ifdef ONLY_NEWS_ACKED
+    :: atomic { load[p] != 0 && !written[p] && HAS(done, load[p]) -> put_down() }
+    :: atomic {
+        load[p] != 0 && !written[p] && !HAS(done, load[p]) ->
+        write(load[p], load_bad[p]);
+        written[p] = true
+    }
+#else
     :: atomic { load[p] != 0 && !written[p] -> write(load[p], load_bad[p]); written[p] = true }
+#endif
     :: atomic { /* it is committed, but the connection is gone: it will be written again */
         load[p] != 0 && !written[p] && faults < FAULTS -> faults++; write(load[p], load_bad[p])
     }
@@ -281,6 +310,7 @@ end:
     atomic { faults < FAULTS && way[(r) * ALL + (b)] > 0 -> faults++; way[(r) * ALL + (b)]-- }
 #define LOSE_0(b) LOSE(b, 0)
 #define LOSE_1(b) LOSE(b, 1)
+#define LOSE_2(b) LOSE(b, 2)
 
 /* An operator, sooner or later, once. */
 #define REPLAY_LETTER(b)                                                                           \
@@ -304,8 +334,11 @@ end:
             lost = accepted & ~backup.holds & ~done;
             synced.holds = backup.holds;
             synced.last = backup.last;
-            synced.seqs = backup.seqs;
+            synced.seqs = backup.seqs
+#ifndef CLOCK_BEHIND
+            ;
             clock = newest + 1 /* or versions that both journals gave would be alike */
+#endif
         :: true
         fi
 #endif
@@ -319,7 +352,7 @@ end:
         backup.seqs = synced.seqs
     }
 #endif
-#ifdef RESTORE
+#if defined(RESTORE) && !defined(CLOCK_BEHIND)
 #define MAY_GO_BACK (has_backup != 2)
 #else
 #define MAY_GO_BACK true
@@ -336,18 +369,24 @@ end:
 #if CRASHES > 0
     EACH(LOSE_1)
 #endif
+#if CRASHES > 1
+    EACH(LOSE_2)
+#endif
     EACH(REPLAY_LETTER)
     od
 }
 
-/* Everything has come to rest: what was accepted is in the store (M4), and no row is a dead letter
- * besides (M10). */
+#define SENT (BIT(SENDS + 1) - 2)
+
+/* Everything has come to rest: what was accepted, and that is every send, is in the store (M4), and
+ * no row is a dead letter besides (M10). */
 active proctype judge()
 {
     timeout;
     assert(synced.holds == 0 && !is_open);
-    assert((accepted & ((BIT(SENDS + 1)) - 2)) == BIT(SENDS + 1) - 2);
+    assert((SENT & ~accepted) == 0);
     assert((accepted & ~done & ~lost) == 0);
+    assert((SENT & ~(stored | letters | lost)) == 0);
 #define NOT_BOTH(b) (!IS_ROW(b) || !HAS(letters, b))
     assert(NOT_BOTH(1) && NOT_BOTH(2) && NOT_BOTH(3))
 #ifdef LETTER_OR_OLD_ROW
