@@ -1,5 +1,5 @@
 /* A client's session with ingest: hello, send, ack, busy, gap, fenced, over connections that are cut
- * and with both ends killed. README.md has the invariants (M1, M5 to M8).
+ * and with both ends killed. README.md has the invariants (M1, M5 to M9).
  *
  * Two clients of one name. The second is the first one's successor: it begins when the first has
  * been killed, while frames of the first may still be in the pipe. Send number n of the successor
@@ -21,20 +21,46 @@
 #ifndef FAILS
 #define FAILS 1 /* transactions that the disk refuses */
 #endif
+#ifndef KILLS
+#define KILLS 1 /* of the first client; 0: it lives, and has no successor */
+#endif
 #if defined(TWO_AT_ONCE)
 #define MAY_BEGIN true
 #elif defined(STALE_HELLO)
-#define MAY_BEGIN dead[0]
+#define MAY_BEGIN killed[0]
 #else
-#define MAY_BEGIN (dead[0] && !(up[0]??[HELLO, 0, 0]))
+#define MAY_BEGIN (killed[0] && !(up[0]??[HELLO, 0, 0]))
 #endif
+
+/* Mutants; those that are no more than a line are at its place. */
 #ifdef HELLO_TELLS_NOTHING
 #define SESSION_TOLD 0
 #else
 #define SESSION_TOLD session
 #endif
-#define WINDOW  2 /* sends without an answer */
-#define ROOM    4 /* of channels */
+#ifdef WELCOME_TELLS_NOTHING
+#define HELD_TOLD 0
+#else
+#define HELD_TOLD synced.held
+#endif
+#ifdef GAP_TELLS_NOTHING
+#define GAP_TOLD 0
+#else
+#define GAP_TOLD open.held
+#endif
+#ifdef WELCOME_ANYHOW
+#define MAY_WELCOME(good) true
+#else
+#define MAY_WELCOME(good) good
+#endif
+#ifdef STOPS_EARLY /* which client */
+#define LAST(c) (c == STOPS_EARLY -> 1 : SENDS)
+#else
+#define LAST(c) SENDS
+#endif
+
+#define WINDOW 2 /* sends without an answer */
+#define ROOM   4 /* of channels */
 #define CLIENTS 2
 
 mtype = { HELLO, SEND, WELCOME, ACK, BUSY, GAP, FENCED, SAY_HELLO };
@@ -57,7 +83,11 @@ bool fenced[CLIENTS];
 
 byte crashes, cuts, fails;
 byte unanswered[CLIENTS]; /* lowest send that the client has no answer for */
-bool dead[CLIENTS], begun[CLIENTS];
+bool mortal;              /* the first client may be killed: chosen once, see `judge` */
+bool killed[CLIENTS], gave_up[CLIENTS], begun;
+
+/* What nobody knows, for assertions: the last session that each client was welcomed with. */
+byte welcomed[CLIENTS];
 
 inline copy(to, from)
 {
@@ -104,8 +134,14 @@ inline later(type, client, number, session)
 inline take_hello(c)
 {
     enter();
+#ifdef SAME_SESSION
+    open.given = 1;
+#else
     open.given++;
+#endif
+#ifndef NAME_NOT_KEPT
     open.by = c + 1;
+#endif
     later(WELCOME, c, 0, open.given)
 }
 
@@ -122,17 +158,22 @@ inline take_send(c, session, seq)
 #endif
         enter();
         if
-        :: seq <= open.held -> later(ACK, c, seq, 0) /* the kept answer */
-#ifdef TAKE_ANY_HIGHER
+#if defined(TAKE_ANY_HIGHER)
+        :: seq <= open.held -> later(ACK, c, seq, 0)
         :: seq > open.held ->
+#elif defined(TAKE_AGAIN)
+        :: seq <= open.held + 1 ->
 #else
+        :: seq <= open.held -> later(ACK, c, seq, 0) /* the kept answer */
         :: seq == open.held + 1 ->
 #endif
+            assert(session == welcomed[c] && session > welcomed[1 - c]); /* M5: the last one */
+            assert(open.taken[seq] == 0);                                /* M6: once */
             open.held = seq;
             open.taken[seq] = c + 1;
             later(ACK, c, seq, 0)
 #ifndef TAKE_ANY_HIGHER
-        :: seq > open.held + 1 -> later(GAP, c, open.held, 0)
+        :: seq > open.held + 1 -> later(GAP, c, GAP_TOLD, 0)
 #endif
         fi
     fi
@@ -143,7 +184,6 @@ inline settle(good)
 {
     if
     :: good && is_open ->
-        assert(open.held >= synced.held && open.given >= synced.given); /* M5, M6 */
         copy(synced, open)
     :: else
     fi;
@@ -153,17 +193,20 @@ inline settle(good)
     :: waiting?type_, c_, number_, session_ ->
         if
         :: !good && (type_ == ACK || type_ == GAP) -> say(c_, BUSY, number_ + (type_ == GAP), 0)
-        :: !good && (type_ == WELCOME || (type_ == FENCED && number_ == 1)) -> say(c_, BUSY, 0, 0)
-        :: good && type_ == WELCOME ->
+        :: !good && type_ == WELCOME && !MAY_WELCOME(good) -> say(c_, BUSY, 0, 0)
+        :: !good && type_ == FENCED && number_ == 1 -> say(c_, BUSY, 0, 0)
+        :: MAY_WELCOME(good) && type_ == WELCOME ->
             /* Binds it: whoever spoke for the name is fenced. */
             other_ = 1 - c_;
+            assert(session_ > welcomed[c_] && session_ > welcomed[other_]); /* M5: they only grow */
+            welcomed[c_] = session_;
             if
             :: session_of[other_] != 0 -> fenced[other_] = true
             :: else
             fi;
             session_of[c_] = session_;
             fenced[c_] = false;
-            say(c_, WELCOME, synced.held, session_)
+            say(c_, WELCOME, HELD_TOLD, session_)
         :: (good && type_ != WELCOME) || (type_ == FENCED && number_ == 0) ->
             say(c_, type_, number_, session_)
         fi
@@ -276,7 +319,7 @@ end:
     do
     :: atomic { due && nfull(up[c]) -> up[c]!HELLO, SESSION_TOLD, 0; due = false; in = false }
     :: atomic {
-        in && next <= SENDS && next < unanswered[c] + WINDOW && nfull(up[c]) ->
+        in && next <= LAST(c) && next < unanswered[c] + WINDOW && nfull(up[c]) ->
         if
         :: !answered[next] -> up[c]!SEND, session, next
         :: else
@@ -289,10 +332,12 @@ end:
     }
     :: atomic {
         down[c]?WELCOME, number, other ->
+        /* M9: not if the other one has been welcomed between this one's last welcome and this. */
+        assert(!(met && welcomed[1 - c] > session && welcomed[1 - c] < other));
         if
         :: !met -> unanswered[c] = number + 1; highest = number; met = true
         :: met && number > highest -> /* somebody else uses the name: stop */
-            dead[c] = true;
+            gave_up[c] = true;
             goto gone
         :: met && number <= highest -> assert(number + 1 >= unanswered[c]) /* M7 */
         fi;
@@ -305,7 +350,7 @@ end:
         down[c]?ACK, number, _ ->
         if
         :: number >= unanswered[c] && number <= highest && !answered[number] ->
-            assert(synced.taken[number] != 0);     /* M1: told means on disk */
+            assert(number <= synced.held);         /* M1: told means on disk */
             assert(synced.taken[number] == c + 1); /* M6: and it is this send */
             answered[number] = true;
             do
@@ -331,46 +376,67 @@ end:
     }
     :: atomic {
         down[c]?GAP, number, _ ->
+        assert(!in || number + 1 >= unanswered[c]); /* M7: nor does a gap tell less */
         if
-        :: in && number + 1 >= unanswered[c] && number + 1 < next -> next = number + 1
-        :: in && number + 1 < unanswered[c] -> due = true; in = false
+        :: in && number + 1 < next -> next = number + 1
         :: else
         fi;
         number = 0
     }
+#ifdef NEVER_HELLO_AGAIN
+    :: atomic { down[c]?SAY_HELLO, _, _ -> next = unanswered[c] }
+#else
     :: atomic { down[c]?SAY_HELLO, _, _ -> due = due || in; in = false }
+#endif
     :: atomic {
         down[c]?FENCED, _, number ->
         if
-        :: number == session -> dead[c] = true; goto gone
+        :: number == session -> gave_up[c] = true; goto gone
         :: else
         fi;
         number = 0
     }
+#ifndef NO_TIMER
     :: atomic { /* nothing is heard although something should be */
         !due && empty(up[c]) && empty(down[c]) && empty(waiting) && !is_open &&
             (!in || unanswered[c] < next) ->
         due = true;
         in = false
     }
-    :: atomic { c == 0 -> dead[0] = true; goto gone } /* killed; its frames stay in the pipe */
+#endif
+    :: atomic { /* killed; its frames stay in the pipe */
+        c == 0 && mortal ->
+        killed[0] = true;
+        goto gone
+    }
     od;
 gone:
     skip
 }
 
-/* Everything has come to rest: who is alive has got through (M8). */
+/* Everything has come to rest: who is alive has got through (M8).
+ *
+ * Whether the first client may be killed is chosen before it begins. If it could be killed at any
+ * time, `timeout` would wait for that, and at rest it would never be alive. */
 active proctype judge()
 {
-    atomic { run client(0); begun[0] = true };
+    atomic {
+        if
+        :: KILLS > 0 -> mortal = true
+        :: true
+        fi;
+        run client(0)
+    };
     do
-    :: atomic { !begun[1] && MAY_BEGIN -> run client(1); begun[1] = true }
+    :: atomic { !begun && MAY_BEGIN -> run client(1); begun = true }
     :: timeout -> break
     od;
-    assert(dead[0] || unanswered[0] == SENDS + 1);
-    assert(!begun[1] || dead[1] || unanswered[1] == SENDS + 1);
-#ifndef TWO_AT_ONCE
-    assert(!dead[1]);
-    assert(synced.held == SENDS)
+#ifdef TWO_AT_ONCE
+    assert(!gave_up[0] || !gave_up[1]);
+#else
+    assert(!gave_up[0]);
+    assert(!gave_up[1]);
 #endif
+    assert(killed[0] || gave_up[0] || unanswered[0] == SENDS + 1);
+    assert(!begun || gave_up[1] || unanswered[1] == SENDS + 1)
 }
