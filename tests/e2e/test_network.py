@@ -12,7 +12,6 @@ import ctypes
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import time
 
@@ -204,14 +203,12 @@ class Spread:
         return [self.programs[stage].stop() for stage in STAGES]
 
     def close(self):
-        for program in self.programs.values():
-            if program.process.poll() is None:
-                program.process.send_signal(signal.SIGKILL)
-                program.process.wait()
-            program.check_sanitizers()
-        if self.redis:
-            self.redis.kill()
-            self.redis.wait()
+        try:
+            harness.close_all([self.programs[stage] for stage in STAGES if stage in self.programs])
+        finally:
+            if self.redis:
+                self.redis.kill()
+                self.redis.wait()
 
 
 @pytest.fixture
