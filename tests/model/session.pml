@@ -126,8 +126,8 @@ inline enter()
     fi
 }
 
-/* What an answer says, once it may be said. One that finds no room is lost. In the code there is room
- * for a thousand, so no welcome is lost without its connection; with EARLY that takes more ROOM. */
+/* What an answer says, once it may be said. One that finds no room is lost. In the code there is
+ * room for some hundred, so no welcome is lost without its connection: EARLY takes more ROOM. */
 inline say(client, type, number, session)
 {
     if
