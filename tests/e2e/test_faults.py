@@ -626,7 +626,7 @@ def test_a_client_that_was_stopped_does_not_take_its_name_back(cluster, folder, 
 def test_a_worker_is_stopped_and_not_dead(make_cluster, folder, stage):
     cluster = make_cluster(**{stage: 2}, settings={
         "persist.lock_timeout": "500ms", "persist.blocker_age": "2s"})
-    n = 30000 // harness.PATIENCE
+    n = 60000 // harness.PATIENCE
     sender = harness.send_in_background(
         cluster.endpoint, harness.texts_file(folder / "load.ndjson", range(n)))
     some_rows(cluster)
@@ -657,7 +657,6 @@ def test_an_address_of_a_stage_is_used_by_another_service(make_cluster, folder):
         "--set", f"store.url=sqlite:{folder}/stranger.db",
         "--set", f"persist.http=127.0.0.1:{(port := harness.free_port())}",
         http_address=f"127.0.0.1:{port}").wait_ready()
-    check_load_is_on(cluster, sender, n)
     sent = n
 
     def is_given_what_is_not_for_it():

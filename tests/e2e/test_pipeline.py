@@ -136,8 +136,9 @@ def test_what_was_found_under_other_settings_is_not_taken_from_the_cache(cluster
     assert cluster["classify"].stop() == 0
     before = hits(cluster)
     sender = harness.send_in_background(cluster.endpoint, path)
-    harness.until("the cache has filled them in, as it knows nothing else yet",
-                  lambda: hits(cluster) - before > 0.9 * len(first))
+    # As many as it can take in hand while nobody takes them from it.
+    harness.until("the cache has filled some in, as it knows nothing else yet",
+                  lambda: hits(cluster) > before)
     cluster.settings |= {"classify.sentiment_lower": "-1", "classify.sentiment_upper": "1"}
     cluster.start("classify").wait_ready()
     harness.finish(sender)
