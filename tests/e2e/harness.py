@@ -428,6 +428,21 @@ def finish(sender, seconds=180):
     return json.loads(out.strip().splitlines()[-1])
 
 
+def texts(cluster):
+    """How many rows of texts there are."""
+    return cluster.query("SELECT count(*) FROM texts")[0][0]
+
+
+def some_rows(cluster):
+    until("some rows are there", lambda: texts(cluster) > 0)
+
+
+def check_load_is_on(cluster, sender, n):
+    """Else what has just been done to it would prove nothing."""
+    assert sender.poll() is None
+    assert texts(cluster) < n
+
+
 def texts_file(path, ids, text="text number {i}: what a good day"):
     """An NDJSON file with one text for every id."""
     with open(path, "w") as out:

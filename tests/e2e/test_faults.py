@@ -74,16 +74,6 @@ def sent_again(ingest):
     return harness.until("two answers are alike", lambda: (now := told()) == told() and now)
 
 
-def some_rows(cluster):
-    harness.until("some rows are there", lambda: count(cluster)[0] > 0)
-
-
-def check_load_is_on(cluster, sender, n):
-    """Else what has just been done to it would prove nothing."""
-    assert sender.poll() is None
-    assert count(cluster)[0] < n
-
-
 def set_store_down(cluster, postgres):
     postgres.crash()
     harness.until("persist says that the store is away",
@@ -428,7 +418,7 @@ def test_postgresql_is_down_for_long_under_load(own_cluster, own_postgres, folde
     n = 60000 // harness.PATIENCE
     path = harness.texts_file(folder / "load.ndjson", range(n), "much is said in text {i} " * 6)
     sender = harness.send_in_background(cluster.endpoint, path)
-    some_rows(cluster)
+    harness.some_rows(cluster)
     set_store_down(cluster, own_postgres)
     ingest = cluster["ingest"]
 
@@ -457,7 +447,7 @@ def test_postgresql_fails_over_to_a_standby_that_only_reads(own_cluster, own_pos
     n = 60000 // harness.PATIENCE
     path = harness.texts_file(folder / "load.ndjson", range(n))
     sender = harness.send_in_background(cluster.endpoint, path)
-    some_rows(cluster)
+    harness.some_rows(cluster)
 
     def read_only(value):  # ALTER SYSTEM itself is allowed there
         own_postgres.query(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
@@ -484,7 +474,7 @@ def test_a_persist_is_stopped_in_mid_copy(make_cluster, folder, postgres):
     n = 90000 // harness.PATIENCE
     path = harness.texts_file(folder / "load.ndjson", range(n), "much is said in text {i} " * 10)
     sender = harness.send_in_background(cluster.endpoint, path)
-    some_rows(cluster)
+    harness.some_rows(cluster)
     stopped = cluster["persist", 1]
 
     def one_waits_for(event):
@@ -629,9 +619,9 @@ def test_a_worker_is_stopped_and_not_dead(make_cluster, folder, stage):
     n = 60000 // harness.PATIENCE
     sender = harness.send_in_background(
         cluster.endpoint, harness.texts_file(folder / "load.ndjson", range(n)))
-    some_rows(cluster)
+    harness.some_rows(cluster)
     cluster[stage, 1].process.send_signal(signal.SIGSTOP)
-    check_load_is_on(cluster, sender, n)
+    harness.check_load_is_on(cluster, sender, n)
     assert harness.finish(sender, 90)["committed"] == n
     stored = cluster.query("SELECT id, version FROM texts ORDER BY id")
     cluster[stage, 1].process.send_signal(signal.SIGCONT)
@@ -648,7 +638,7 @@ def test_an_address_of_a_stage_is_used_by_another_service(make_cluster, folder):
     n = 20000 // harness.PATIENCE
     sender = harness.send_in_background(
         cluster.endpoint, harness.texts_file(folder / "load.ndjson", range(n)))
-    some_rows(cluster)
+    harness.some_rows(cluster)
     cluster["classify", 1].kill()
     inbox = cluster.ports["classify"][1][0]
     stranger = harness.Program(

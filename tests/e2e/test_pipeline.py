@@ -166,25 +166,14 @@ def test_sending_again_keeps_one_row_and_the_newer_version(embedded, folder):
 LOAD = 60000 // harness.PATIENCE
 
 
-def some_rows(cluster, n=1):
-    harness.until("some rows are there",
-                  lambda: cluster.query("SELECT count(*) FROM texts")[0][0] >= n)
-
-
-def check_load_is_on(cluster, sender, n):
-    """Else what has just been done to it would prove nothing."""
-    assert sender.poll() is None
-    assert cluster.query("SELECT count(*) FROM texts")[0][0] < n
-
-
 @pytest.mark.parametrize("stage", ["cache", "classify", "persist", "ingest"])
 def test_a_killed_process_loses_nothing(make_cluster, folder, stage):
     cluster = make_cluster(classify=2)
     path = harness.texts_file(folder / "load.ndjson", range(LOAD))
     sender = harness.send_in_background(cluster.endpoint, path)
-    some_rows(cluster)
+    harness.some_rows(cluster)
     cluster[stage].kill()
-    check_load_is_on(cluster, sender, LOAD)
+    harness.check_load_is_on(cluster, sender, LOAD)
     time.sleep(0.2)  # the load goes on without it for a moment
     cluster.start(stage).wait_ready()
     told = harness.finish(sender)
@@ -195,9 +184,9 @@ def test_a_killed_process_loses_nothing(make_cluster, folder, stage):
 def test_redis_may_go_and_come_back(cluster, folder):
     path = harness.texts_file(folder / "load.ndjson", range(LOAD))
     sender = harness.send_in_background(cluster.endpoint, path)
-    some_rows(cluster)
+    harness.some_rows(cluster)
     cluster.redis.kill()
-    check_load_is_on(cluster, sender, LOAD)
+    harness.check_load_is_on(cluster, sender, LOAD)
     assert harness.finish(sender)["committed"] == LOAD
     cluster.redis.start()
     more = harness.texts_file(folder / "more.ndjson", range(LOAD, LOAD + 100))
@@ -211,7 +200,7 @@ def test_postgresql_may_crash(folder, own_postgres, redis):
     with contextlib.closing(harness.Cluster(folder, own_postgres, redis)) as cluster:
         path = harness.texts_file(folder / "load.ndjson", range(LOAD))
         sender = harness.send_in_background(cluster.endpoint, path)
-        some_rows(cluster)
+        harness.some_rows(cluster)
         own_postgres.crash()
         assert sender.poll() is None
         harness.until("persist says that the store is away",

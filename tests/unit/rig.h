@@ -107,23 +107,25 @@ static inline char *rig_folder(void)
     return strdup(template);
 }
 
+/* One of the last 16 texts, of both functions below. */
+static inline const char *rig_place(const char *scheme, const char *folder, const char *name)
+{
+    static char places[16][300];
+    static int next;
+    char *out = places[next++ % 16];
+    snprintf(out, sizeof places[0], "%s%s/%s", scheme, folder, name);
+    return out;
+}
+
 static inline const char *rig_path(const char *folder, const char *name)
 {
-    static char paths[8][300];
-    static int next;
-    char *out = paths[next++ % 8];
-    snprintf(out, sizeof paths[0], "%s/%s", folder, name);
-    return out;
+    return rig_place("", folder, name);
 }
 
 /* An address of a socket file in the folder. */
 static inline const char *rig_ipc(const char *folder, const char *name)
 {
-    static char addresses[8][300];
-    static int next;
-    char *out = addresses[next++ % 8];
-    snprintf(out, sizeof addresses[0], "ipc://%s/%s", folder, name);
-    return out;
+    return rig_place("ipc://", folder, name);
 }
 
 /* What a socket was bound to in place of "tcp://127.0.0.1:*". */
