@@ -49,7 +49,8 @@ void tally_roll_back(struct tally *self, uint64_t answered, uint64_t accepted,
     struct tally_counts counted = fresh(self, accepted);
     if (answered > safe)
         self->lost += answered - safe;
-    self->before = tally_counts(self, accepted);
+    self->before.committed += counted.committed;
+    self->before.dead += counted.dead;
     /* When all that the older journal holds was done before, what it tells of it is no news. Else
      * some of it is, nobody knows how many records, and only what was counted is left out. */
     self->past =
