@@ -310,17 +310,17 @@ static void learn_base(struct flights *self, const struct flight *f, const struc
 
 /* What a copy's round trip tells. Of one that lived through a standstill nobody knows: the stage
  * may be so slow, or the store was away, or this process was stopped. So the first of these to come
- * back counts for at most FLIGHTS_DOUBT timeouts and the others not at all: a slow stage is learned
- * within a few batches, and after an outage of an hour no flow waits for hours. */
+ * back counts with doubt (rtt.h) and the others not at all: a slow stage is learned within a few
+ * batches, and after an outage of an hour no flow waits for hours. */
 static void learn(struct flights *self, const struct flight *f, const struct copy *copy,
                   bool standstill, int64_t now)
 {
-    int64_t us = now - copy->at, most = FLIGHTS_DOUBT * rtt_timeout(&self->rtt);
+    int64_t us = now - copy->at;
     if (copy->at > self->doubt_until) {
         rtt_sample(&self->rtt, us);
         learn_base(self, f, copy, us);
     } else if (standstill) {
-        rtt_sample(&self->rtt, us < most ? us : most);
+        rtt_sample_in_doubt(&self->rtt, us);
         self->calm_at = now;
     }
 }

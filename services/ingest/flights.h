@@ -17,8 +17,8 @@
  *  4. After a stop of the caller itself (no flights_due for FLIGHTS_GAP_US) nothing is judged for
  *     FLIGHTS_GRACE_US, so that the acks which wait in sockets can be read first.
  *  5. A standstill (nothing came back for a timeout: an outage, a stop of the caller, a stage that
- *     has become slow) makes the timeout longer by a factor, however long it was, and what waits
- *     behind it has its whole timeout when it is over.
+ *     has become slow) makes the timeout longer within bounds (rtt.h), however long it was, and
+ * what waits behind it has its whole timeout when it is over.
  */
 #ifndef LEAT_INGEST_FLIGHTS_H
 #define LEAT_INGEST_FLIGHTS_H
@@ -34,7 +34,6 @@ enum {
     FLIGHTS_PROBE_MOST_US = 30 * 1000 * 1000, /* longest pause between probes */
     FLIGHTS_GAP_US = 1000 * 1000,
     FLIGHTS_GRACE_US = 500 * 1000,
-    FLIGHTS_DOUBT = 8, /* timeouts: what a round trip through a standstill counts for at most */
     FLIGHTS_BATCHES_MOST = 65536, /* in flight at once: 144 bytes of memory each */
 };
 

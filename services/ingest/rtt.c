@@ -13,6 +13,15 @@ void rtt_sample(struct rtt *self, int64_t us)
     self->smoothed += error / 8;
 }
 
+void rtt_sample_in_doubt(struct rtt *self, int64_t us)
+{
+    int64_t timeout = rtt_timeout(self);
+    int64_t most = timeout + (timeout > RTT_SPREAD_US ? timeout : RTT_SPREAD_US);
+    if (!self->sampled)
+        rtt_sample(self, RTT_FIRST_US / 3); /* whose timeout is RTT_FIRST_US */
+    rtt_sample(self, us < most ? us : most);
+}
+
 int64_t rtt_timeout(const struct rtt *self)
 {
     if (!self->sampled)

@@ -20,6 +20,11 @@ enum {
 
 void rtt_sample(struct rtt *self, int64_t us);
 
+/* A round trip of which an unknown part was a standstill, not the stage's own: counts for twice the
+ * timeout at most, or RTT_SPREAD_US more where that is longer. The first sample of all is so
+ * measured against RTT_FIRST_US, and does not become the estimate as it is. */
+void rtt_sample_in_doubt(struct rtt *self, int64_t us);
+
 /* SRTT + 4 RTTVAR, within the bounds above. */
 int64_t rtt_timeout(const struct rtt *self);
 

@@ -290,6 +290,33 @@ static void a_flow_goes_on_soon_after_an_outage_of_an_hour(void **state)
     }
 }
 
+/* Nothing has ever come back: there is no estimate that the outage could be measured against. */
+static void a_flow_that_begins_in_an_outage_goes_on_soon_too(void **state)
+{
+    struct sky *sky = *state;
+    static const uint64_t lost[] = {15, 1};
+    for (size_t i = 0; i < 4; i++) {
+        flights_destroy(&sky->flights);
+        sky->flights = flights_new(1024 * KB, 32 * 1024 * KB);
+        assert_in_range(recover(sky, 16, lost[i / 2], i % 2), 0, 30 * SECOND);
+        assert_in_range(rtt_timeout(flights_rtt(sky->flights)), 1 * SECOND, 30 * SECOND);
+    }
+}
+
+static void a_stop_soon_after_the_start_is_no_round_trip(void **state)
+{
+    struct sky *sky = *state;
+    for (int i = 0; i < 16; i++)
+        send_one(sky, 64 * KB);
+    pass(sky, 100 * MS);
+    sky->now += 13ll * SECOND;
+    /* One batch is back; all others are lost, and nothing more is sent. */
+    ack(sky, 16, 1);
+    assert_int_equal(sky->resent, 0);
+    pass(sky, 25ll * SECOND);
+    assert_int_equal(sky->resent, 15);
+}
+
 static void what_waits_behind_an_outage_has_its_time_when_it_is_over(void **state)
 {
     struct sky *sky = *state;
@@ -585,6 +612,22 @@ static void the_estimate_follows_rfc_6298(void **state)
     assert_int_equal(rtt_timeout(&rtt), 1 * SECOND);
 }
 
+static void a_round_trip_in_doubt_counts_for_twice_the_timeout_at_most(void **state)
+{
+    (void)state;
+    struct rtt unknown = {0}, quick = {0}, slow = {0};
+    rtt_sample_in_doubt(&unknown, 3600ll * SECOND);
+    assert_in_range(rtt_timeout(&unknown), 27 * SECOND, 28 * SECOND);
+    rtt_sample(&quick, 5 * MS);
+    rtt_sample_in_doubt(&quick, 3600ll * SECOND);
+    assert_in_range(rtt_timeout(&quick), 10 * SECOND, 11 * SECOND);
+    rtt_sample(&slow, 20 * SECOND);
+    struct rtt same = slow;
+    rtt_sample_in_doubt(&slow, 90 * SECOND);
+    rtt_sample(&same, 90 * SECOND);
+    assert_memory_equal(&slow, &same, sizeof slow);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -601,6 +644,8 @@ int main(void)
         TEST(an_ack_that_comes_twice_counts_once),
         TEST(a_stop_of_the_process_itself_sends_nothing_again),
         TEST(a_flow_goes_on_soon_after_an_outage_of_an_hour),
+        TEST(a_flow_that_begins_in_an_outage_goes_on_soon_too),
+        TEST(a_stop_soon_after_the_start_is_no_round_trip),
         TEST(what_waits_behind_an_outage_has_its_time_when_it_is_over),
         TEST(a_stop_of_the_process_for_an_hour_is_no_round_trip),
         TEST(a_stage_of_minutes_a_batch_is_learned_and_makes_no_storm),
@@ -616,6 +661,7 @@ int main(void)
         TEST(what_is_forgotten_is_not_sent_again),
         TEST(many_in_flight_come_back_in_any_order),
         TEST(the_estimate_follows_rfc_6298),
+        TEST(a_round_trip_in_doubt_counts_for_twice_the_timeout_at_most),
     };
     return cmocka_run_group_tests_name("flights", tests, NULL, NULL);
 }
