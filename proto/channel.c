@@ -28,6 +28,7 @@ struct channel *channel_open(void *zmq, const char *address, unsigned number,
     self->common = common;
     self->silent_ms = CHANNEL_SILENT_MS;
     self->hello_due = true;
+    self->instance = common->instance;
     self->quiet_since = channel_now_ms();
     msgpack_sbuffer_init(&self->frame);
     window_init(&self->window);
@@ -63,9 +64,11 @@ static bool put_frame(struct channel *self)
 static void say_hello(struct channel *self, int64_t now)
 {
     msgpack_sbuffer_clear(&self->frame);
-    leat_message_hello(&self->frame, self->common->client, self->common->instance, self->session);
+    leat_message_hello(&self->frame, self->common->client, self->instance, self->session,
+                       self->said);
     if (!put_frame(self))
         return;
+    self->said = !self->met;
     self->hello_due = false;
     self->in = false;
     self->quiet_since = now;

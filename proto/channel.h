@@ -13,7 +13,7 @@ struct channel;
 /* What all channels of a client share. The counters are added to by the channels. */
 struct channel_common {
     const char *client;           /* the name told in hello */
-    uint32_t instance;            /* and whose hello it is: random, not 0 */
+    uint32_t instance;            /* and whose hello it is at first: random, not 0 */
     const struct leat_keys *keys; /* NULL: in the clear */
     size_t batch_bytes;
     int64_t linger_ms;

@@ -48,6 +48,7 @@ static bool read_welcome(struct channel *self, const struct leat_message *m, str
         read_rollback(self, m);
     }
     self->session = m->session;
+    self->said = false;
     window_rewind(&self->window, 0);
     self->stale = 0;
     self->gaps = 0;
@@ -59,6 +60,25 @@ static bool read_welcome(struct channel *self, const struct leat_message *m, str
         channel_tell(self, "reconnected");
     self->met = true;
     return true;
+}
+
+/* A first hello that was said again and was read behind another client's: whether this one had been
+ * in before it, ingest cannot tell. If not, it begins as a new client would. Keeps invariant M9
+ * (tests/model). */
+static bool read_fenced(struct channel *self, const struct leat_message *m, struct leat_error *err)
+{
+    bool first = m->session == 0 && m->instance == self->instance;
+    if (first && !self->met) {
+        self->instance += self->instance < UINT32_MAX ? 1 : 2; /* not 0 */
+        self->said = false;
+        self->hello_due = true;
+        return true;
+    }
+    /* What an earlier session or instance of our own said is fenced as well: that is no news. */
+    if (!first && (m->session == 0 || m->session != self->session))
+        return true;
+    return leat_fail(err, "%s: fenced: another client of the name %s is connected now",
+                     link_address(self->link), self->common->client);
 }
 
 static void read_rejected(struct channel *self, const struct send *send,
@@ -195,11 +215,7 @@ static bool read_answer(struct channel *self, const struct leat_message *m, stru
         self->in = false;
         return true;
     case LEAT_FENCED:
-        /* Sends of an earlier session of our own are fenced as well: that is no news. */
-        if (m->session != self->session)
-            return true;
-        return leat_fail(err, "%s: fenced: another client of the name %s is connected now", address,
-                         self->common->client);
+        return read_fenced(self, m, err);
     case LEAT_DONE:
         if (self->in)
             read_done(self, m);

@@ -22,10 +22,12 @@ struct channel {
     int64_t opened_ms;
 
     /* the session */
-    bool met;       /* there was a welcome once */
-    bool in;        /* the session stands: sends may go out */
-    bool hello_due; /* to be said as soon as the link takes it */
-    bool blocked;   /* something is due that the link did not take */
+    bool met;          /* there was a welcome once */
+    bool in;           /* the session stands: sends may go out */
+    bool hello_due;    /* to be said as soon as the link takes it */
+    bool blocked;      /* something is due that the link did not take */
+    bool said;         /* a first hello, without a session, of this instance is on the wire */
+    uint32_t instance; /* whose hello it is: random, not 0 */
     uint64_t session;
     uint64_t highest; /* seq that was on the wire */
     struct terms terms;

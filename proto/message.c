@@ -30,6 +30,17 @@ static bool read_numbers(const msgpack_object *map, const char *type, const stru
     return true;
 }
 
+/* false: the key is there, but not of its type. */
+static bool read_instance(const msgpack_object *map, struct leat_message *m)
+{
+    uint64_t instance = 0;
+    if (leat_wire_get(map, "instance") &&
+        (!leat_wire_u64(map, "instance", &instance) || instance > UINT32_MAX))
+        return false;
+    m->instance = (uint32_t)instance;
+    return true;
+}
+
 static bool read_hello(const msgpack_object *map, struct leat_message *m, struct leat_error *err)
 {
     if (!leat_wire_get(map, "client"))
@@ -39,13 +50,14 @@ static bool read_hello(const msgpack_object *map, struct leat_message *m, struct
     if (m->client.size == 0 || m->client.size > LEAT_MAX_CLIENT_ID || !leat_wire_text_ok(m->client))
         return leat_fail(err, "hello: client must be 1 to %d bytes of UTF-8 without NUL",
                          LEAT_MAX_CLIENT_ID);
-    uint64_t instance = 0;
-    if (leat_wire_get(map, "instance") &&
-        (!leat_wire_u64(map, "instance", &instance) || instance > UINT32_MAX))
+    const msgpack_object *again = leat_wire_get(map, "again");
+    if (!read_instance(map, m))
         return missing("hello", "instance", err);
     if (leat_wire_get(map, "session") && !leat_wire_u64(map, "session", &m->session))
         return missing("hello", "session", err);
-    m->instance = (uint32_t)instance;
+    if (again && again->type != MSGPACK_OBJECT_BOOLEAN)
+        return missing("hello", "again", err);
+    m->again = again && again->via.boolean;
     return true;
 }
 
@@ -121,6 +133,8 @@ static bool read_gap(const msgpack_object *map, struct leat_message *m, struct l
 
 static bool read_fenced(const msgpack_object *map, struct leat_message *m, struct leat_error *err)
 {
+    if (!read_instance(map, m))
+        return missing("fenced", "instance", err);
     return read_numbers(map, "fenced", (struct number[]){{"session", &m->session}, {NULL, NULL}},
                         err);
 }
@@ -248,15 +262,19 @@ static void put_text(msgpack_packer *pack, const char *key, const char *value)
 }
 
 void leat_message_hello(msgpack_sbuffer *to, const char *client, uint32_t instance,
-                        uint64_t session)
+                        uint64_t session, bool again)
 {
     msgpack_packer pack;
-    begin(&pack, to, 1U + (instance > 0) + (session > 0), LEAT_HELLO);
+    begin(&pack, to, 1U + (instance > 0) + (session > 0) + again, LEAT_HELLO);
     put_text(&pack, "client", client);
     if (instance > 0)
         put_number(&pack, "instance", instance);
     if (session > 0)
         put_number(&pack, "session", session);
+    if (again) {
+        leat_pack_cstr(&pack, "again");
+        msgpack_pack_true(&pack);
+    }
 }
 
 void leat_message_say_hello(msgpack_sbuffer *to)
@@ -371,11 +389,13 @@ void leat_message_gap(msgpack_sbuffer *to, uint64_t held)
     put_number(&pack, "held", held);
 }
 
-void leat_message_fenced(msgpack_sbuffer *to, uint64_t session)
+void leat_message_fenced(msgpack_sbuffer *to, uint64_t session, uint32_t instance)
 {
     msgpack_packer pack;
-    begin(&pack, to, 1, LEAT_FENCED);
+    begin(&pack, to, 1U + (instance > 0), LEAT_FENCED);
     put_number(&pack, "session", session);
+    if (instance > 0)
+        put_number(&pack, "instance", instance);
 }
 
 void leat_message_done_request(msgpack_sbuffer *to, uint64_t session)

@@ -6,13 +6,14 @@
 #include "proto/wire.h"
 
 enum leat_message_type {
-    LEAT_HELLO, /* client → ingest: client, instance, session; ingest → client: say it first */
+    LEAT_HELLO,   /* client → ingest: client, instance, session, again; ingest → client: say it
+                     first */
     LEAT_WELCOME, /* session, held, through, committed, dead, credit, limits, kinds */
     LEAT_SEND,    /* session, seq, kind, records */
     LEAT_ACK,     /* seq, accepted, rejected; or forgotten */
     LEAT_BUSY,    /* seq, retry_ms: not taken, no seq consumed; send it again later */
     LEAT_GAP,     /* held: what was sent is not held + 1; go on from there */
-    LEAT_FENCED,  /* session: a newer hello of the same client ended this session */
+    LEAT_FENCED,  /* session: a newer hello of the same client ended it; instance: of the hello */
     LEAT_DONE,    /* client → ingest: session; ingest → client: through, committed, dead */
     LEAT_ERROR,   /* code, reason: the frame was not understood; nothing was taken */
 };
@@ -33,7 +34,9 @@ struct leat_limits {
 struct leat_message {
     enum leat_message_type type;
     uint64_t session, seq, held, through, committed, dead, credit, accepted, retry_ms;
-    uint32_t instance; /* hello: the client's own number; 0: it tells none */
+    uint32_t instance; /* hello: the client's own number; 0: it tells none. fenced: of the hello
+                          that it answers; 0: it answers something else */
+    bool again;        /* hello: without a session and said before */
     struct leat_limits limits;
     bool forgotten; /* ack: taken once, but how it was answered is no longer known */
     struct leat_span client, kind, code, reason;
@@ -62,7 +65,8 @@ bool leat_message_read(struct leat_span frame, msgpack_zone *zone, struct leat_m
 /* Each appends one frame to `to`. */
 void leat_message_hello(msgpack_sbuffer *to, const char *client,
                         uint32_t instance, /* 0: not told */
-                        uint64_t session); /* 0: was in none yet */
+                        uint64_t session,  /* 0: was in none yet */
+                        bool again);       /* and has said so before, as this instance */
 void leat_message_say_hello(msgpack_sbuffer *to);
 void leat_message_welcome(msgpack_sbuffer *to, const struct leat_message *welcome,
                           const char *const *kinds);
@@ -79,7 +83,8 @@ void leat_message_ack(msgpack_sbuffer *to, uint64_t seq, uint64_t accepted,
 void leat_message_forgotten(msgpack_sbuffer *to, uint64_t seq);
 void leat_message_busy(msgpack_sbuffer *to, uint64_t seq, uint64_t retry_ms);
 void leat_message_gap(msgpack_sbuffer *to, uint64_t held);
-void leat_message_fenced(msgpack_sbuffer *to, uint64_t session);
+void leat_message_fenced(msgpack_sbuffer *to, uint64_t session, /* 0: a first hello */
+                         uint32_t instance); /* of the hello; 0: it answers none */
 void leat_message_done_request(msgpack_sbuffer *to, uint64_t session);
 void leat_message_done(msgpack_sbuffer *to, uint64_t through, uint64_t committed, uint64_t dead);
 void leat_message_error(msgpack_sbuffer *to, const char *code, const char *reason);

@@ -44,6 +44,7 @@ class Client:
         self.session = None  # None: hello is to be said, or not answered yet
         self.welcomed = 0  # the session of the last welcome
         self.hello_at = None  # when it was said
+        self.said = False  # as this instance, and never yet was there a welcome
         self.heard_at = time.monotonic()
         self.resume_at = 0.0  # "busy": nothing goes out before
         self.probing = False  # after busy or gap: one send at a time until one is taken
@@ -112,8 +113,9 @@ class Client:
                 self.transmit_sends()
             elif not self.hello_at and self.transmit(
                     {"type": "hello", "client": self.name, "instance": self.instance,
-                     "session": self.welcomed}):
+                     "session": self.welcomed, "again": self.said}):
                 self.hello_at = self.heard_at = now
+                self.said = not self.welcomed
         if not self.session or now < self.resume_at:
             timeout_ms = min(timeout_ms, 50)
         while self.socket.poll(timeout_ms):
@@ -165,6 +167,7 @@ class Client:
         elif m["held"] < min(self.sends, default=self.last + 1) - 1:
             raise Refused("it came back with an older journal: what it had accepted is missing")
         self.session = self.welcomed = m["session"]
+        self.said = False
         self.credit, self.limits = m["credit"], m["limits"]
         self.hello_at = None
         self.on_wire = {}
@@ -202,7 +205,13 @@ class Client:
             self.session = self.hello_at = None
 
     def on_fenced(self, m):
-        if m["session"] == self.welcomed:
+        if m["session"] == 0 and m["instance"] != self.instance:
+            return  # we have begun as another one since
+        if m["session"] == 0 and not self.welcomed:  # as far as ingest knows, we may have been in before
+            self.instance = secrets.randbelow(2**32 - 1) + 1
+            self.said = False
+            self.hello_at = None
+        elif m["session"] in (0, self.welcomed):
             raise Refused(f"another client of the name {self.name} is connected now")
 
     def on_done(self, m):

@@ -33,13 +33,14 @@ struct caller {
     size_t size;
     uint32_t instance; /* the caller's own number; 0: it tells none */
     uint64_t session;  /* the one that the caller was welcomed to; 0: none yet */
+    bool again;        /* it has said hello before, and knows of no welcome */
 };
 
 /* Knows the client by its id (made if it is new) and gives it a session number that no client has
- * had. But a caller that was welcomed before, since when another instance has said hello under the
- * name, changes nothing: the name is the other one's, and out->instance says whose. In a
- * transaction; it may be told once that is committed. JOURNAL_REFUSED for an id out of bounds,
- * JOURNAL_FULL when there are too many clients. */
+ * had. But a caller that was welcomed before, or may have been, since when another instance has
+ * said hello under the name, changes nothing: the name is the other one's, and out->instance says
+ * whose. In a transaction; it may be told once that is committed. JOURNAL_REFUSED for an id out of
+ * bounds, JOURNAL_FULL when there are too many clients. */
 enum journal_result clients_hello(struct journal *journal, const struct caller *caller,
                                   int64_t now_us, struct client *out, struct leat_error *err);
 

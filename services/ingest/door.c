@@ -38,7 +38,8 @@ static enum journal_result hello(struct door *self, const struct leat_message *m
                                  struct client *out, struct leat_error *err)
 {
     struct journal *journal = self->parts.journal;
-    const struct caller caller = {m->client.data, m->client.size, m->instance, m->session};
+    const struct caller caller = {m->client.data, m->client.size, m->instance, m->session,
+                                  m->again};
     int64_t clock = leat_now_us();
     enum journal_result result = clients_hello(journal, &caller, clock, out, err);
     if (result != JOURNAL_FULL)
@@ -78,7 +79,9 @@ static void take_hello(struct door *self, struct leat_span peer, struct session 
         return;
     }
     if (client.instance != m->instance) {
-        door_answer(self, it, ANSWER_SUPERSEDED, 0)->number = m->session;
+        struct answer *a = door_answer(self, it, ANSWER_SUPERSEDED, 0);
+        a->number = m->instance;
+        a->session = m->session;
         return;
     }
     /* The session becomes the client's when it is on disk; until then the older one is. */
@@ -273,7 +276,7 @@ static void on_message(struct door *self, struct leat_span peer, const struct le
     }
     /* Keeps invariant M5 (tests/model). */
     if (it->fenced || m->session != it->session)
-        door_answer(self, it, ANSWER_FENCED, m->seq)->number = m->session;
+        door_answer(self, it, ANSWER_FENCED, m->seq)->session = m->session;
     else if (m->type == LEAT_DONE)
         door_answer(self, it, ANSWER_DONE, 0);
     else

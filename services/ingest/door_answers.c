@@ -123,7 +123,7 @@ static void write_answer(struct door *self, const struct answer *a, int64_t now)
     case ANSWER_FENCED:
     case ANSWER_SUPERSEDED:
         leat_metric_inc(self->parts.meters->fenced, 1);
-        leat_message_fenced(&self->scratch, a->number);
+        leat_message_fenced(&self->scratch, a->session, (uint32_t)a->number);
         break;
     case ANSWER_HELLO:
         leat_metric_inc(self->parts.meters->unknown, 1);

@@ -53,7 +53,7 @@ static bool still_there(struct door *self, struct session *it, int64_t now)
     it->probed_at = now;
     msgpack_sbuffer_clear(&self->scratch);
     if (it->fenced)
-        leat_message_fenced(&self->scratch, it->session);
+        leat_message_fenced(&self->scratch, it->session, 0);
     else if (door_synced_client(self, it, &client))
         door_write_done(self, it, &client, now);
     else

@@ -31,8 +31,8 @@ struct answer {
     enum answer_type type;
     struct session *to;
     uint64_t seq;     /* of the send it answers; 0: it was none */
-    uint64_t number;  /* WELCOME: the client's; FENCED, SUPERSEDED, GAP: its own; BUSY: ms */
-    uint64_t session; /* WELCOME */
+    uint64_t number;  /* WELCOME: the client's; SUPERSEDED: its instance; GAP: held; BUSY: ms */
+    uint64_t session; /* WELCOME: the new one; FENCED, SUPERSEDED: that of the frame */
     size_t at, size;  /* ACK, ERROR: its bytes in `bytes` */
 };
 

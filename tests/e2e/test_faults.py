@@ -609,6 +609,28 @@ def test_a_client_that_was_stopped_does_not_take_its_name_back(cluster, folder, 
     assert cluster.query("SELECT id FROM texts ORDER BY id") == [("two",), ("zero",)]
 
 
+def test_a_first_hello_said_again_takes_no_name_back(cluster):
+    """It may have been read before, and another's since: else it would read the kept answers to the
+    other's sends as its own. One that was never answered begins as another instance."""
+    with client_of(cluster.endpoint, "same") as first:
+        first.send("text", packed(["one"]), [0])
+        assert first.wait(first.all_committed, 30 * harness.PATIENCE)
+        second = example.Client(cluster.endpoint, "same")
+        number, second.said = second.instance, True  # its first one got lost
+        with contextlib.closing(second.socket):
+            assert second.wait(lambda: second.session, 10 * harness.PATIENCE)
+            assert second.instance != number
+            second.send("text", packed(["two"]), [0])
+            assert second.wait(second.all_committed, 30 * harness.PATIENCE)
+            first.transmit({"type": "hello", "client": "same", "instance": first.instance,
+                            "session": 0, "again": True})
+            with pytest.raises(example.Refused, match="another client of the name same"):
+                first.wait(lambda: False, 10 * harness.PATIENCE)
+            second.send("text", packed(["three"]), [0])
+            assert second.wait(second.all_committed, 30 * harness.PATIENCE)
+    assert count(cluster) == (3, 3)
+
+
 # --- workers and the ways between them ----------------------------------------------------------
 
 

@@ -140,13 +140,13 @@ static void put(struct peer *peer, struct leat_span frame)
 }
 
 /* A connection keeps to its first name: whose an answer is could not be told otherwise. */
-static void say_hello(struct peer *peer, unsigned name, uint32_t instance)
+static void say_hello(struct peer *peer, unsigned name, uint32_t instance, bool again)
 {
     if (peer->hellos == 0)
         peer->name = name;
     peer->hellos++;
     msgpack_sbuffer_clear(&hall.frame);
-    leat_message_hello(&hall.frame, peer->name ? "ann" : "bob", instance, peer->session);
+    leat_message_hello(&hall.frame, peer->name ? "ann" : "bob", instance, peer->session, again);
     put(peer, fuzz_packed(&hall.frame));
 }
 
@@ -342,7 +342,7 @@ static void step(struct play *self, struct leat_span *input, const char *dir)
     struct peer *peer = &self->peers[op >> 3 & 3];
     switch (op & 7) {
     case 0:
-        say_hello(peer, op >> 5 & 1, op & 64 ? 0 : 1 + (op >> 3 & 3));
+        say_hello(peer, op >> 5 & 1, op & 64 ? 0 : 1 + (op >> 3 & 3), op & 128);
         break;
     case 1:
     case 2:

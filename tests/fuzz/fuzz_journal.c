@@ -60,7 +60,10 @@ static void use(struct journal *journal, int round)
         return;
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "client %d", i);
-        const struct caller caller = {name, strlen(name), 1 + (uint32_t)round, client.session};
+        const struct caller caller = {.id = name,
+                                      .size = strlen(name),
+                                      .instance = 1 + (uint32_t)round,
+                                      .session = client.session};
         if (clients_hello(journal, &caller, 1000, &client, &err) == JOURNAL_OK)
             append(journal, kinds[i % 3], &client, i % 2 ? LARGE : 100);
         append(journal, kinds[i % 3], NULL, 300);

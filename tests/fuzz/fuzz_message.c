@@ -16,7 +16,7 @@ static void write_again(const struct leat_message *m, msgpack_sbuffer *to)
     case LEAT_HELLO:
         snprintf(client, sizeof client, "%.*s", (int)m->client.size, (const char *)m->client.data);
         if (m->client.size > 0)
-            leat_message_hello(to, client, m->instance, m->session);
+            leat_message_hello(to, client, m->instance, m->session, m->again);
         else
             leat_message_say_hello(to);
         break;
@@ -33,7 +33,7 @@ static void write_again(const struct leat_message *m, msgpack_sbuffer *to)
         leat_message_gap(to, m->held);
         break;
     case LEAT_FENCED:
-        leat_message_fenced(to, m->session);
+        leat_message_fenced(to, m->session, m->instance);
         break;
     case LEAT_SEND:
         leat_message_send(to, m->session, m->seq, "text", m->records->via.array.size, m->packed);

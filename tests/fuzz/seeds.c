@@ -269,10 +269,12 @@ static void seed_messages(msgpack_sbuffer *buffer)
     text(&records, true);
     struct leat_span packed = fuzz_packed(&records);
 
-    leat_message_hello(buffer, "me", 0, 0);
+    leat_message_hello(buffer, "me", 0, 0, false);
     seed_packed("message", "hello", buffer);
-    leat_message_hello(buffer, "me", 77, 6);
+    leat_message_hello(buffer, "me", 77, 6, false);
     seed_packed("message", "hello-again", buffer);
+    leat_message_hello(buffer, "me", 77, 0, true);
+    seed_packed("message", "hello-first-again", buffer);
     leat_message_say_hello(buffer);
     seed_packed("message", "hello-ingest", buffer);
     leat_message_welcome(buffer, &welcome, (const char *const[]){"text", "series", NULL});
@@ -289,8 +291,10 @@ static void seed_messages(msgpack_sbuffer *buffer)
     seed_packed("message", "busy", buffer);
     leat_message_gap(buffer, 2);
     seed_packed("message", "gap", buffer);
-    leat_message_fenced(buffer, 6);
+    leat_message_fenced(buffer, 6, 0);
     seed_packed("message", "fenced", buffer);
+    leat_message_fenced(buffer, 0, 77);
+    seed_packed("message", "fenced-hello", buffer);
     leat_message_done_request(buffer, 7);
     seed_packed("message", "done-request", buffer);
     leat_message_done(buffer, 2, 4, 1);
@@ -305,12 +309,14 @@ static void seed_messages(msgpack_sbuffer *buffer)
 #define SEED(target, name, bytes)                                                                  \
     seed(target, name, (struct leat_span){(const uint8_t *)(bytes), sizeof(bytes) - 1})
 
-/* Ops of fuzz_door.c: \0 hello, \1 send and how, \4 transaction, \5 one that fails, \6 persist
- * acknowledges, \7 reconnect, \47 restart, \107 done? The connection is in bits 3 and 4. */
+/* Ops of fuzz_door.c: \0 hello, \200 one said again, \1 send and how, \4 transaction, \5 one that
+ * fails, \6 persist acknowledges, \7 reconnect, \47 restart, \107 done? The connection is in bits 3
+ * and 4. */
 static void seed_door(void)
 {
     SEED("door", "sends", "\0\4\1\0\4\1\0\4\1\0\1\1\4\6\107\4");
     SEED("door", "fenced", "\0\4\1\0\10\1\0\4\1\0\4\11\0\4\10\4\1\40\4");
+    SEED("door", "hello-twice", "\0\10\4\11\0\4\200\4\210\4");
     SEED("door", "restart", "\0\4\1\0\4\47\0\4\1\0\4\6\6\47\0\4");
     SEED("door", "fails", "\0\4\1\0\5\1\0\1\1\1\2\4\0\5\4");
     SEED("door", "repeats", "\0\4\1\0\4\1\4\1\4\4\1\5\4\1\2\4");

@@ -6,19 +6,8 @@
  * is not the same bytes as the predecessor's send n: it may have cut its records differently. So
  * what an acknowledgement is about is whose send n is in the journal.
  *
- * With TWO_AT_ONCE the second begins whenever it likes, so that both live. Two limits: with
- * STALE_HELLO the first one's very first hello may be among the frames that are still in the pipe;
- * with HELLO_TWICE it is said twice, and the other client may come in between. */
-
-#if defined(HELLO_TWICE)
-#define TWO_AT_ONCE
-#define EARLY        1
-#define MAY_BE_EARLY true
-#elif defined(TWO_AT_ONCE)
-#define MAY_BE_EARLY met /* the first hello is said once */
-#else
-#define MAY_BE_EARLY true
-#endif
+ * With TWO_AT_ONCE the second begins whenever it likes, so that both live. A limit: with STALE_HELLO
+ * the first one's very first hello may be among the frames that are still in the pipe. */
 
 #ifndef SENDS
 #define SENDS 3 /* numbers 1 to SENDS are to be acknowledged */
@@ -43,14 +32,29 @@
 #elif defined(STALE_HELLO)
 #define MAY_BEGIN killed[0]
 #else
-#define MAY_BEGIN (killed[0] && !(up[0]??[HELLO, 0, 0]))
+#define FIRST_HELLO 2 /* of the first client: AS(1, 0), but only a number can be looked for */
+#define MAY_BEGIN   (killed[0] && !(up[0]??[HELLO, 0, FIRST_HELLO]))
 #endif
+
+/* Who says hello, beside the session: a number of its own, and whether this is a first hello said
+ * again. Client c's first number is c + 1, its next ones two more each. */
+#define AS(instance, again) ((instance) * 2 + (again))
 
 /* Mutants; those that are no more than a line are at its place. */
 #ifdef HELLO_TELLS_NOTHING
 #define SESSION_TOLD 0
 #else
 #define SESSION_TOLD session
+#endif
+#ifdef AGAIN_NOT_TOLD
+#define AGAIN_TOLD 0
+#else
+#define AGAIN_TOLD said
+#endif
+#ifdef ANY_NUMBER_BELIEVED
+#define MINE(number) true
+#else
+#define MINE(number) (number == instance)
 #endif
 #ifdef WELCOME_TELLS_NOTHING
 #define HELD_TOLD 0
@@ -81,8 +85,8 @@
 
 mtype = { HELLO, SEND, WELCOME, ACK, BUSY, GAP, FENCED, SAY_HELLO };
 
-chan up[CLIENTS] = [ROOM] of { mtype, byte, byte };   /* session, seq */
-chan down[CLIENTS] = [ROOM] of { mtype, byte, byte }; /* seq or held, session */
+chan up[CLIENTS] = [ROOM] of { mtype, byte, byte };   /* session, seq or who says hello */
+chan down[CLIENTS] = [ROOM] of { mtype, byte, byte }; /* seq, held or a hello's number, session */
 chan waiting = [ROOM] of { mtype, byte, byte, byte }; /* answers for the end of the transaction:
                                                          type, client, number, session */
 
@@ -148,7 +152,7 @@ inline later(type, client, number, session)
 #endif
 }
 
-inline take_hello(c)
+inline take_hello(c, instance)
 {
     enter();
 #ifdef SAME_SESSION
@@ -156,8 +160,10 @@ inline take_hello(c)
 #else
     open.given++;
 #endif
-#ifndef NAME_NOT_KEPT
-    open.by = c + 1;
+#ifdef NAME_NOT_KEPT
+    open.by = 255;
+#else
+    open.by = instance;
 #endif
     later(WELCOME, c, 0, open.given)
 }
@@ -211,7 +217,7 @@ inline settle(good)
         if
         :: !good && (type_ == ACK || type_ == GAP) -> say(c_, BUSY, number_ + (type_ == GAP), 0)
         :: !good && type_ == WELCOME && !MAY_WELCOME(good) -> say(c_, BUSY, 0, 0)
-        :: !good && type_ == FENCED && number_ == 1 -> say(c_, BUSY, 0, 0)
+        :: !good && type_ == FENCED && number_ != 0 -> say(c_, BUSY, 0, 0)
         :: MAY_WELCOME(good) && type_ == WELCOME ->
             /* Binds it: whoever spoke for the name is fenced. */
             other_ = 1 - c_;
@@ -281,13 +287,16 @@ end:
         fi;
         if
         :: type_ == HELLO ->
-            /* M9: of a client that was in before, when another one of the name has come since. The
-             * number tells it from a send's: that one may only have come in this transaction. */
+            /* M9: of a client that was in before, or may have been, when another one of the name has
+             * come since. The number tells it from a send's: that one may only have come in this
+             * transaction. */
+            other_ = (is_open -> open.by : synced.by);
             if
-            :: session_ != 0 && (is_open -> open.by : synced.by) != c_ + 1 ->
-                later(FENCED, c_, 1, session_)
-            :: else -> take_hello(c_)
-            fi
+            :: (session_ != 0 || seq_ % 2 == 1) && other_ != 0 && other_ != seq_ / 2 ->
+                later(FENCED, c_, seq_ / 2, session_)
+            :: else -> take_hello(c_, seq_ / 2)
+            fi;
+            other_ = 0
         :: type_ == SEND -> take_send(c_, session_, seq_)
         fi;
         type_ = 0; session_ = 0; seq_ = 0; c_ = 0
@@ -329,12 +338,19 @@ end:
 
 proctype client(byte c)
 {
-    byte session, next, highest, number, other;
+    byte session, next, highest, number, other, instance = c + 1;
     bool in, met, due = true;
+    bool said; /* the first hello of this number */
     bool answered[SENDS + 2];
 end:
     do
-    :: atomic { due && nfull(up[c]) -> up[c]!HELLO, SESSION_TOLD, 0; due = false; in = false }
+    :: atomic {
+        due && nfull(up[c]) ->
+        up[c]!HELLO, SESSION_TOLD, AS(instance, AGAIN_TOLD);
+        said = !met;
+        due = false;
+        in = false
+    }
     :: atomic {
         in && next <= LAST(c) && next < unanswered[c] + WINDOW && nfull(up[c]) ->
         if
@@ -349,12 +365,10 @@ end:
     }
     :: atomic {
         down[c]?WELCOME, number, other ->
-#ifndef HELLO_TWICE
         /* M9: not if the other one has been welcomed between this one's last welcome and this. */
         assert(!(met && welcomed[1 - c] > session && welcomed[1 - c] < other));
-#endif
         if
-        :: !met -> unanswered[c] = number + 1; highest = number; met = true
+        :: !met -> unanswered[c] = number + 1; highest = number; met = true; said = false
         :: met && number > highest -> /* somebody else uses the name: stop */
             gave_up[c] = true;
             goto gone
@@ -408,16 +422,22 @@ end:
     :: atomic { down[c]?SAY_HELLO, _, _ -> due = due || in; in = false }
 #endif
     :: atomic {
-        down[c]?FENCED, _, number ->
+        down[c]?FENCED, other, number ->
         if
 #ifdef FENCED_IS_FENCED
         :: true -> gave_up[c] = true; goto gone
 #else
-        :: number == session -> gave_up[c] = true; goto gone
+        :: number != 0 && number == session -> gave_up[c] = true; goto gone
+        :: number == 0 && MINE(other) && met -> gave_up[c] = true; goto gone
 #endif
+        /* It never was in, as far as it knows: a new one of the name. */
+        :: number == 0 && MINE(other) && !met ->
+            instance = instance + 2;
+            said = false;
+            due = true
         :: else
         fi;
-        number = 0
+        number = 0; other = 0
     }
 #ifndef NO_TIMER
     :: atomic { /* nothing is heard although something should be */
@@ -428,7 +448,7 @@ end:
     }
 #endif
     :: atomic { /* the same, too early: the answer may be on its way */
-        early < EARLY && MAY_BE_EARLY && !due && (!in || unanswered[c] < next) ->
+        early < EARLY && !due && (!in || unanswered[c] < next) ->
         early++;
         due = true;
         in = false
@@ -450,6 +470,9 @@ gone:
 active proctype judge()
 {
     atomic {
+#ifdef KNOWN_NAME /* somebody had it before these two */
+        synced.by = 255;
+#endif
         if
         :: KILLS > 0 -> mortal = true
         :: true
@@ -460,8 +483,7 @@ active proctype judge()
     :: atomic { !begun && MAY_BEGIN -> run client(1); begun = true }
     :: timeout -> break
     od;
-#if defined(HELLO_TWICE)
-#elif defined(TWO_AT_ONCE)
+#ifdef TWO_AT_ONCE
     assert(!gave_up[0] || !gave_up[1]);
 #else
     assert(!gave_up[0]);

@@ -35,6 +35,9 @@ struct fake {
     bool pushes_done;     /* tells done with every ack; else only when asked */
     uint64_t slow;        /* nothing is done until it was asked so often */
     uint64_t busy_hellos; /* so many hellos are answered busy */
+    uint64_t deaf_hellos; /* so many are not answered */
+    uint32_t owner; /* the instance whose name it is: a hello said again by another is fenced */
+    bool was_in;    /* but was welcomed, late, by what it said first */
 
     /* what goes wrong, once each, at the send of that seq; 0: never */
     uint64_t drop_seq;             /* it vanishes */
@@ -179,7 +182,8 @@ static bool fake_knows(const struct fake *self, const uint8_t *peer, size_t size
     return false;
 }
 
-static void fake_hello(struct fake *self, const uint8_t *peer, size_t size)
+static void fake_hello(struct fake *self, const struct leat_message *m, const uint8_t *peer,
+                       size_t size)
 {
     static const char *const kinds[] = {"text", "series", NULL};
     msgpack_sbuffer frame;
@@ -197,6 +201,17 @@ static void fake_hello(struct fake *self, const uint8_t *peer, size_t size)
         fake_say(self, peer, size, &frame);
         return;
     }
+    if (self->deaf_hellos > 0) {
+        self->deaf_hellos--;
+        return;
+    }
+    bool fenced = m->again && self->owner && self->owner != m->instance;
+    if (fenced && !self->was_in) {
+        leat_message_fenced(&frame, m->session, m->instance);
+        fake_say(self, peer, size, &frame);
+        return;
+    }
+    self->owner = m->instance;
     fake_release(self, false);
     if (!fake_knows(self, peer, size) && self->n_peers < FAKE_PEERS) {
         memcpy(self->peers[self->n_peers], peer, size);
@@ -210,6 +225,10 @@ static void fake_hello(struct fake *self, const uint8_t *peer, size_t size)
     welcome.limits = self->limits;
     leat_message_welcome(&frame, &welcome, kinds);
     fake_say(self, peer, size, &frame);
+    if (fenced) {
+        leat_message_fenced(&frame, m->session, m->instance);
+        fake_say(self, peer, size, &frame);
+    }
 }
 
 /* Takes the records of a send and keeps the answer. */
@@ -285,7 +304,7 @@ static bool fake_fault(struct fake *self, const struct leat_message *m, const ui
     if (!fake_knows(self, peer, size)) {
         leat_message_say_hello(&frame);
     } else if (m->session != self->session) {
-        leat_message_fenced(&frame, m->session);
+        leat_message_fenced(&frame, m->session, 0);
     } else if (m->seq == self->garbage_seq) {
         leat_pack_raw(&frame, (struct leat_span){(const uint8_t *)"\x83\xa1v\x01garbage", 11});
     } else if (m->seq == self->busy_seq && self->busy_times > 0) {
@@ -332,7 +351,7 @@ static void fake_read(struct fake *self, msgpack_zone *zone)
     if (size < 0 || zmq_msg_more(&msg) || !leat_message_read(bytes, zone, &m, &code, NULL)) {
         self->bad = true;
     } else if (m.type == LEAT_HELLO) {
-        fake_hello(self, peer, (size_t)size);
+        fake_hello(self, &m, peer, (size_t)size);
     } else if (m.type == LEAT_SEND) {
         fake_send(self, &m, peer, (size_t)size, bytes.size);
     } else if (m.type == LEAT_DONE) {

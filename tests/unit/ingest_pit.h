@@ -363,13 +363,19 @@ static void pit_client_put(struct pit_client *self, const void *frame, size_t si
     assert_true(zmq_send(self->socket, frame, size, 0) >= 0);
 }
 
-static void pit_client_say_hello_as(struct pit_client *self, const char *name, uint32_t instance)
+static void pit_client_put_hello(struct pit_client *self, const char *name, uint32_t instance,
+                                 bool again)
 {
     msgpack_sbuffer frame;
     msgpack_sbuffer_init(&frame);
-    leat_message_hello(&frame, name, instance, self->session);
+    leat_message_hello(&frame, name, instance, self->session, again);
     pit_client_put(self, frame.data, frame.size);
     msgpack_sbuffer_destroy(&frame);
+}
+
+static void pit_client_say_hello_as(struct pit_client *self, const char *name, uint32_t instance)
+{
+    pit_client_put_hello(self, name, instance, false);
 }
 
 /* As a client does that does not tell which one it is. */

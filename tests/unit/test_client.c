@@ -531,6 +531,38 @@ static void a_second_client_of_the_name_fences_the_first(void **state)
     assert_int_equal(f->fake->n_records, 100);
 }
 
+/* Its predecessor had the name. Nobody can tell that it has not been in before, so it begins as
+ * another instance. */
+static void a_first_hello_said_again_is_fenced_and_said_anew(void **state)
+{
+    struct fixture *f = *state;
+    f->fake->owner = 77;
+    f->fake->deaf_hellos = 1;
+    send_and_check(f, 100);
+    assert_event(f, "silent");
+    assert_int_equal(f->fake->hellos, 3);
+    assert_int_not_equal(f->fake->owner, 77);
+}
+
+/* The first one was only slow to be answered, and another client came in between. */
+static void a_first_hello_said_again_does_not_take_the_name_back(void **state)
+{
+    struct fixture *f = *state;
+    f->fake->owner = 77;
+    f->fake->deaf_hellos = 1;
+    f->fake->was_in = true;
+    f->options.client = "twin";
+    fake_start(f->fake);
+    f->client = leat_connect(&f->options, &f->err);
+    if (f->client) {
+        send_record(f, "text", 0, 35);
+        assert_false(leat_flush(f->client, LEAT_UNTIL_ACCEPTED, 10000, &f->err));
+    }
+    assert_non_null(strstr(f->err.text, "fenced"));
+    fake_stop(f->fake);
+    assert_int_equal(f->fake->hellos, 2);
+}
+
 static void sends_of_another_of_the_name_are_noticed(void **state)
 {
     struct fixture *f = *state;
@@ -728,6 +760,8 @@ int main(void)
         WITH_FIXTURE(a_session_that_ingest_forgot_is_begun_anew),
         WITH_FIXTURE(silence_is_broken_by_hello),
         WITH_FIXTURE(a_second_client_of_the_name_fences_the_first),
+        WITH_FIXTURE(a_first_hello_said_again_is_fenced_and_said_anew),
+        WITH_FIXTURE(a_first_hello_said_again_does_not_take_the_name_back),
         WITH_FIXTURE(sends_of_another_of_the_name_are_noticed),
         WITH_FIXTURE(an_answer_without_meaning_is_a_clear_failure),
         WITH_FIXTURE(a_record_too_large_is_refused_and_others_pass),

@@ -413,6 +413,39 @@ static void a_name_is_not_taken_back(void **state)
     pit_client_close(&old);
 }
 
+/* Its first hello was only slow to be answered; the name is another's before it is read again. */
+static void a_first_hello_said_twice_takes_no_name_back(void **state)
+{
+    struct pit *pit = *state;
+    struct pit_client late, other, anew;
+    pit_start(pit);
+    pit_client_open(&late, pit);
+    pit_client_put_hello(&late, "miller", 7, false);
+    pit_client_expect(&late, LEAT_WELCOME);
+    pit_client_put_hello(&late, "miller", 7, true); /* nobody came in between */
+    pit_client_expect(&late, LEAT_WELCOME);
+    pit_client_open(&other, pit);
+    pit_client_say_hello_as(&other, "miller", 8);
+    other.session = pit_client_expect(&other, LEAT_WELCOME)->session;
+    pit_client_send(&other, 1, 1);
+    expect_ack(&other, 1, 1);
+    pit_client_put_hello(&late, "miller", 7, true);
+    assert_int_equal(pit_client_expect(&late, LEAT_FENCED)->session, 0);
+    assert_int_equal(late.m.instance, 7);
+    pit_client_send(&other, 2, 1); /* not disturbed */
+    expect_ack(&other, 2, 1);
+    /* Of another number it is a new client, which may have the name. */
+    pit_client_open(&anew, pit);
+    pit_client_put_hello(&anew, "miller", 9, false);
+    assert_int_equal(pit_client_expect(&anew, LEAT_WELCOME)->held, 2);
+    pit_client_say_hello_as(&other, "miller", 8);
+    assert_int_equal(pit_client_expect(&other, LEAT_FENCED)->session, other.session);
+    assert_int_equal(other.m.instance, 8);
+    pit_client_close(&late);
+    pit_client_close(&other);
+    pit_client_close(&anew);
+}
+
 /* Who came in between has not come: that was not written. */
 static void a_hello_that_could_not_be_written_takes_no_name(void **state)
 {
@@ -1152,6 +1185,7 @@ int main(int argc, char **argv)
         TEST(a_send_without_hello_is_asked_for_one),
         TEST(a_new_hello_fences_the_older_session),
         TEST(a_name_is_not_taken_back),
+        TEST(a_first_hello_said_twice_takes_no_name_back),
         TEST(a_hello_that_could_not_be_written_takes_no_name),
         TEST(two_clients_do_not_touch_each_other),
         TEST(more_clients_than_there_is_room_for_say_hello_again),

@@ -1092,7 +1092,15 @@ static void a_hello_gives_a_session_nobody_had(void **state)
 
 static struct client hello_of(struct bench *bench, uint32_t instance, uint64_t session)
 {
-    const struct caller caller = {"a", 1, instance, session};
+    const struct caller caller = {.id = "a", .size = 1, .instance = instance, .session = session};
+    struct client client;
+    expect(clients_hello(bench->journal, &caller, 1000, &client, &bench->err) == JOURNAL_OK, bench);
+    return client;
+}
+
+static struct client hello_again(struct bench *bench, uint32_t instance)
+{
+    const struct caller caller = {.id = "a", .size = 1, .instance = instance, .again = true};
     struct client client;
     expect(clients_hello(bench->journal, &caller, 1000, &client, &bench->err) == JOURNAL_OK, bench);
     return client;
@@ -1118,6 +1126,10 @@ static void a_name_belongs_to_who_said_hello_last(void **state)
     assert_int_equal(hello_of(bench, 0, second).instance, 0); /* does not tell */
     assert_int_equal(hello_of(bench, 2, second).instance, 2); /* of whoever came nothing is known */
     assert_int_equal(hello_of(bench, 1, second + 100).instance, 1); /* newer than this journal */
+    assert_int_equal(hello_again(bench, 1).instance, 1);
+    assert_int_equal(hello_again(bench, 2).instance, 1); /* was in, for all that is known */
+    assert_int_equal(hello_again(bench, 0).instance, 0);
+    assert_int_equal(hello_again(bench, 2).instance, 2);
     commit(bench);
 }
 

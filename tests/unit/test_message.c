@@ -73,7 +73,7 @@ static void write_type(struct fixture *f, enum leat_message_type type)
     again(f);
     switch (type) {
     case LEAT_HELLO:
-        leat_message_hello(&f->frame, "sensor-7", 4000000000, 6);
+        leat_message_hello(&f->frame, "sensor-7", 4000000000, 6, true);
         break;
     case LEAT_WELCOME:
         leat_message_welcome(&f->frame, &welcome, kinds);
@@ -91,7 +91,7 @@ static void write_type(struct fixture *f, enum leat_message_type type)
         leat_message_gap(&f->frame, 299);
         break;
     case LEAT_FENCED:
-        leat_message_fenced(&f->frame, 7);
+        leat_message_fenced(&f->frame, 7, 4000000000);
         break;
     case LEAT_DONE:
         leat_message_done(&f->frame, 298, 12345678901, 3);
@@ -112,15 +112,17 @@ static void every_message_comes_back_as_it_was_written(void **state)
     assert_true(leat_wire_is(m->client, "sensor-7"));
     assert_int_equal(m->instance, 4000000000);
     assert_int_equal(m->session, 6);
+    assert_true(m->again);
     again(f);
     leat_message_say_hello(&f->frame);
     read_as(f, LEAT_HELLO);
     assert_int_equal(m->client.size, 0);
     again(f);
-    leat_message_hello(&f->frame, "sensor-7", 0, 0); /* a simple client tells no more */
+    leat_message_hello(&f->frame, "sensor-7", 0, 0, false); /* a simple client tells no more */
     read_as(f, LEAT_HELLO);
     assert_int_equal(m->instance, 0);
     assert_int_equal(m->session, 0);
+    assert_false(m->again);
 
     write_type(f, LEAT_WELCOME);
     read_as(f, LEAT_WELCOME);
@@ -236,7 +238,7 @@ static void the_examples_of_the_specification_are_true(void **state)
         "\x73\x91\x82\xa2\x69\x64\xa1\x61\xa4\x74\x65\x78\x74\xa2\x68\x69";
     struct leat_span record = bytes_text("\x82\xa2id\xa1"
                                          "a\xa4text\xa2hi");
-    leat_message_hello(&f->frame, "me", 0, 0);
+    leat_message_hello(&f->frame, "me", 0, 0, false);
     assert_bytes(f, hello, sizeof hello - 1);
     leat_message_send(&f->frame, 7, 1, "text", 1, record);
     assert_bytes(f, send, sizeof send - 1);
@@ -363,6 +365,15 @@ static void what_is_wrong_is_named(void **state)
            "\x84\xa1v\x01\xa4type\xa5hello\xa6"
            "client\xa1x\xa7session\xa1y",
            "malformed", "session");
+    refuse(f,
+           "\x84\xa1v\x01\xa4type\xa5hello\xa6"
+           "client\xa1x\xa5"
+           "again\x01",
+           "malformed", "again");
+    refuse(f,
+           "\x84\xa1v\x01\xa4type\xa6"
+           "fenced\xa7session\x01\xa8instance\xff",
+           "malformed", "instance");
     refuse(f, "\x84\xa1v\x01\xa4type\xa4send\xa3seq\x01\xa7session\x01", "malformed", "kind");
     refuse(f, "\x86\xa1v\x01\xa4type\xa4send\xa3seq\x01\xa7session\x01\xa4kind\xa1x\xa7records\x80",
            "malformed", "records");
@@ -373,11 +384,11 @@ static void what_is_wrong_is_named(void **state)
     memset(name, 'n', sizeof name);
     name[LEAT_MAX_CLIENT_ID + 1] = '\0';
     again(f);
-    leat_message_hello(&f->frame, name, 1, 0);
+    leat_message_hello(&f->frame, name, 1, 0, false);
     assert_false(read_frame(f));
     name[LEAT_MAX_CLIENT_ID] = '\0';
     again(f);
-    leat_message_hello(&f->frame, name, 1, 0);
+    leat_message_hello(&f->frame, name, 1, 0, false);
     read_as(f, LEAT_HELLO);
 }
 
@@ -397,7 +408,8 @@ static void every_field_of_a_message_is_needed(void **state)
             f->frame.data[at] = '?';
             bool optional = (type == LEAT_HELLO &&
                              (leat_wire_is(key, "client") || leat_wire_is(key, "instance") ||
-                              leat_wire_is(key, "session"))) ||
+                              leat_wire_is(key, "session") || leat_wire_is(key, "again"))) ||
+                            (type == LEAT_FENCED && leat_wire_is(key, "instance")) ||
                             /* a one-way frame, then */
                             (type == LEAT_SEND && leat_wire_is(key, "type"));
             assert_int_equal(read_frame(f), optional);
