@@ -19,7 +19,7 @@ enum {
 /* What a kind's results depend on besides the record, as its stage last told. */
 struct known {
     const struct leat_flow *flow;
-    uint8_t fingerprint[16];
+    uint8_t fingerprint[LEAT_FINGERPRINT_SIZE];
 };
 
 struct cache {
@@ -157,7 +157,8 @@ static void keep(void *self_, struct leat_span key, struct leat_span value)
     leat_metric_inc(self->fills, 1);
 }
 
-static void learn(struct cache *self, const char *kind, const uint8_t fingerprint[16])
+static void learn(struct cache *self, const char *kind,
+                  const uint8_t fingerprint[LEAT_FINGERPRINT_SIZE])
 {
     struct known *known = known_find(self, kind);
     if (!known) {
@@ -166,10 +167,10 @@ static void learn(struct cache *self, const char *kind, const uint8_t fingerprin
             return;
         known = &self->known[self->n_known++];
         known->flow = flow;
-    } else if (memcmp(known->fingerprint, fingerprint, 16) == 0) {
+    } else if (memcmp(known->fingerprint, fingerprint, LEAT_FINGERPRINT_SIZE) == 0) {
         return;
     }
-    memcpy(known->fingerprint, fingerprint, 16);
+    memcpy(known->fingerprint, fingerprint, LEAT_FINGERPRINT_SIZE);
     leat_log(LEAT_INFO, "cache", "fingerprint_learnt", LEAT_S("kind", kind));
 }
 
@@ -178,7 +179,7 @@ static void cache_side(void *self_, struct leat_span frame)
     struct cache *self = self_;
     struct leat_error err;
     char kind[LEAT_MAX_KIND + 1];
-    uint8_t fingerprint[16];
+    uint8_t fingerprint[LEAT_FINGERPRINT_SIZE];
     uint64_t suppressed;
     msgpack_zone zone;
     if (!msgpack_zone_init(&zone, 8192))

@@ -49,7 +49,7 @@ struct classify {
     struct leat_stage_context *ctx;
     struct finder *finder;
     struct weights_options weights;
-    uint8_t fingerprint[16];
+    uint8_t fingerprint[LEAT_FINGERPRINT_SIZE];
     struct seen *seen;
     size_t seen_size; /* a power of two, at least twice the most items so far */
     struct work *work;

@@ -34,7 +34,7 @@ struct finder {
     struct topics_scratch *scratch;
     double lower, upper; /* bounds of the sentiment labels */
     char name[TEXT_MODEL_MAX + 1];
-    uint8_t fingerprint[16];
+    uint8_t fingerprint[LEAT_FINGERPRINT_SIZE];
     struct model_text *texts;      /* AT_ONCE */
     struct model_text *sentiments; /* AT_ONCE, when that is another model's */
     bool store;                    /* embeddings go into the results */
@@ -364,7 +364,7 @@ void finder_close(struct finder **self_)
     *self_ = NULL;
 }
 
-void finder_fingerprint(const struct finder *self, uint8_t out[16])
+void finder_fingerprint(const struct finder *self, uint8_t out[LEAT_FINGERPRINT_SIZE])
 {
     memcpy(out, self->fingerprint, sizeof self->fingerprint);
 }

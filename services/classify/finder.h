@@ -20,7 +20,7 @@ void finder_close(struct finder **self);
 /* Ensures: equal fingerprints give equal results for equal texts (an encoder's but for the last
  * bits of its sums). Everything that a result depends on besides the text goes in: models and
  * cards, topic file, settings, and the form it is packed in. */
-void finder_fingerprint(const struct finder *self, uint8_t out[16]);
+void finder_fingerprint(const struct finder *self, uint8_t out[LEAT_FINGERPRINT_SIZE]);
 
 /* Why nothing was found in a text. */
 struct finder_why {

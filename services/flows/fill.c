@@ -23,8 +23,8 @@ void leat_fill_add(struct leat_fill *self, const uint8_t key[LEAT_CACHE_KEY_SIZE
     self->count++;
 }
 
-void leat_fill_write(struct leat_fill *self, const char *kind, const uint8_t fingerprint[16],
-                     msgpack_sbuffer *to)
+void leat_fill_write(struct leat_fill *self, const char *kind,
+                     const uint8_t fingerprint[LEAT_FINGERPRINT_SIZE], msgpack_sbuffer *to)
 {
     msgpack_packer pk;
     msgpack_packer_init(&pk, to, msgpack_sbuffer_write);
@@ -34,7 +34,7 @@ void leat_fill_write(struct leat_fill *self, const char *kind, const uint8_t fin
     leat_pack_cstr(&pk, "kind");
     leat_pack_cstr(&pk, kind);
     leat_pack_cstr(&pk, "fingerprint");
-    leat_pack_bin(&pk, (struct leat_span){fingerprint, 16});
+    leat_pack_bin(&pk, (struct leat_span){fingerprint, LEAT_FINGERPRINT_SIZE});
     leat_pack_cstr(&pk, "entries");
     leat_pack_array(&pk, self->count * 2);
     leat_pack_raw(to, (struct leat_span){(const uint8_t *)self->entries.data, self->entries.size});
@@ -43,7 +43,7 @@ void leat_fill_write(struct leat_fill *self, const char *kind, const uint8_t fin
 }
 
 bool leat_fill_read(struct leat_span frame, msgpack_zone *zone, char kind[LEAT_MAX_KIND + 1],
-                    uint8_t fingerprint[16],
+                    uint8_t fingerprint[LEAT_FINGERPRINT_SIZE],
                     void (*each)(void *arg, struct leat_span key, struct leat_span value),
                     void *arg, struct leat_error *err)
 {
@@ -56,12 +56,12 @@ bool leat_fill_read(struct leat_span frame, msgpack_zone *zone, char kind[LEAT_M
         return leat_fail(err, "cache fill: not of version %d", LEAT_WIRE_VERSION);
     const msgpack_object *entries = leat_wire_get(&map, "entries");
     if (!leat_wire_str(&map, "kind", &name) || name.size > LEAT_MAX_KIND ||
-        !leat_wire_bin(&map, "fingerprint", &print) || print.size != 16 || !entries ||
-        entries->type != MSGPACK_OBJECT_ARRAY || entries->via.array.size % 2 != 0)
+        !leat_wire_bin(&map, "fingerprint", &print) || print.size != LEAT_FINGERPRINT_SIZE ||
+        !entries || entries->type != MSGPACK_OBJECT_ARRAY || entries->via.array.size % 2 != 0)
         return leat_fail(err, "cache fill: kind, fingerprint or entries missing or malformed");
     memcpy(kind, name.data, name.size);
     kind[name.size] = 0;
-    memcpy(fingerprint, print.data, 16);
+    memcpy(fingerprint, print.data, LEAT_FINGERPRINT_SIZE);
     for (uint32_t i = 0; i < entries->via.array.size; i += 2) {
         const msgpack_object *key = &entries->via.array.ptr[i], *value = key + 1;
         if (key->type != MSGPACK_OBJECT_BIN || key->via.bin.size != LEAT_CACHE_KEY_SIZE ||

@@ -49,7 +49,8 @@ struct leat_flow {
 
     /* 128-bit key of what may be cached of a record, for `fingerprint` (all but the record that
      * its result depends on); NULL for flows without a cache. false: this record has no key. */
-    bool (*cache_key)(const msgpack_object *record, const uint8_t fingerprint[16], uint8_t key[16]);
+    bool (*cache_key)(const msgpack_object *record,
+                      const uint8_t fingerprint[LEAT_FINGERPRINT_SIZE], uint8_t key[16]);
 
     /* Where the records end: tables in the order they are written; ended by NULL. Or, when their
      * columns follow from settings, how to make such a list and how to free it. */

@@ -15,7 +15,7 @@ void fuzz_fill(struct leat_span input)
     struct leat_error err = {.text = ""};
     struct leat_fill first, second;
     char kind[LEAT_MAX_KIND + 1];
-    uint8_t fingerprint[16];
+    uint8_t fingerprint[LEAT_FINGERPRINT_SIZE];
     msgpack_zone zone;
     msgpack_zone_init(&zone, 4096);
     leat_fill_init(&first);
@@ -24,7 +24,7 @@ void fuzz_fill(struct leat_span input)
     FUZZ_CHECK(good == (err.text[0] == '\0'));
     if (good) {
         char kind_again[LEAT_MAX_KIND + 1];
-        uint8_t fingerprint_again[16];
+        uint8_t fingerprint_again[LEAT_FINGERPRINT_SIZE];
         uint32_t count = first.count;
         msgpack_sbuffer one, two;
         msgpack_sbuffer_init(&one);

@@ -27,7 +27,7 @@ static void check_taken(const struct text_record *text, const struct leat_flow_l
 void fuzz_text_record(struct leat_span input)
 {
     struct leat_flow_limits limits = fuzz_limits();
-    const uint8_t fingerprint[16] = "fingerprint";
+    const uint8_t fingerprint[LEAT_FINGERPRINT_SIZE] = "fingerprint";
     uint8_t key[16];
     msgpack_zone zone;
     msgpack_object record;

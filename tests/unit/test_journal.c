@@ -29,6 +29,7 @@
 
 struct bench {
     char root[64], dir[80], file[96];
+    struct rlimit file_size; /* as it was */
     struct journal_limits limits;
     struct journal *journal;
     struct leat_error err;
@@ -46,7 +47,7 @@ static int bench_make(void **state)
     bench->limits.reserve_bytes = 1 << 20;
     disk_works();
     *state = bench;
-    return 0;
+    return getrlimit(RLIMIT_FSIZE, &bench->file_size);
 }
 
 static int bench_remove(void **state)
@@ -54,6 +55,7 @@ static int bench_remove(void **state)
     struct bench *bench = *state;
     char command[160];
     disk_works();
+    setrlimit(RLIMIT_FSIZE, &bench->file_size);
     journal_close(&bench->journal);
     umount2(bench->root, MNT_DETACH); /* of the tests that mount there */
     snprintf(command, sizeof command, "rm -rf %s", bench->root);
@@ -667,12 +669,10 @@ static void a_file_that_may_not_grow_is_told_like_a_full_disk(void **state)
 {
     struct bench *bench = *state;
     struct journal_given given;
-    struct rlimit old, low;
+    struct rlimit low = bench->file_size;
     bench_open(bench);
     append_alone(bench, "text", 65536);
     signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-    low = old;
     low.rlim_cur = (rlim_t)file_size(bench->file);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
     enum journal_result result = JOURNAL_OK;
@@ -687,7 +687,7 @@ static void a_file_that_may_not_grow_is_told_like_a_full_disk(void **state)
     begin(bench);
     assert_true(ack(bench, "text", 1));
     commit(bench);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &bench->file_size), 0);
     append_alone(bench, "text", 65536);
     assert_int_equal(stream(bench, "text", NULL, NULL), kept);
 }

@@ -218,7 +218,7 @@ static void a_slow_model_says_that_it_goes_on_and_can_be_stopped(void **state)
     finder_close(&finder);
 }
 
-static void fingerprint(struct leat_settings *settings, uint8_t out[16])
+static void fingerprint(struct leat_settings *settings, uint8_t out[LEAT_FINGERPRINT_SIZE])
 {
     struct finder *finder = open_finder(settings);
     finder_fingerprint(finder, out);

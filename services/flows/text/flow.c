@@ -17,7 +17,8 @@ static struct leat_span key(const msgpack_object *record)
     return id.size <= TEXT_ID_MAX && leat_wire_text_ok(id) ? id : (struct leat_span){0};
 }
 
-static bool cache_key(const msgpack_object *record, const uint8_t fingerprint[16], uint8_t out[16])
+static bool cache_key(const msgpack_object *record,
+                      const uint8_t fingerprint[LEAT_FINGERPRINT_SIZE], uint8_t out[16])
 {
     struct leat_span text;
     if (!leat_wire_str(record, "text", &text))

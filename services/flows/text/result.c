@@ -211,14 +211,15 @@ bool text_weights_read(struct leat_span packed, struct text_weights *out, struct
     return true;
 }
 
-void text_cache_key(const uint8_t fingerprint[16], struct leat_span text, uint8_t key[16])
+void text_cache_key(const uint8_t fingerprint[LEAT_FINGERPRINT_SIZE], struct leat_span text,
+                    uint8_t key[16])
 {
     XXH64_hash_t seed;
     memcpy(&seed, fingerprint, sizeof seed);
     XXH128_hash_t of_text = XXH3_128bits_withSeed(text.data, text.size, seed);
     /* The seed takes half of the fingerprint; the other half is mixed into the digest. */
-    uint8_t mixed[32];
+    uint8_t mixed[sizeof(XXH128_canonical_t) + LEAT_FINGERPRINT_SIZE];
     XXH128_canonicalFromHash((XXH128_canonical_t *)mixed, of_text);
-    memcpy(mixed + 16, fingerprint, 16);
+    memcpy(mixed + sizeof(XXH128_canonical_t), fingerprint, LEAT_FINGERPRINT_SIZE);
     XXH128_canonicalFromHash((XXH128_canonical_t *)key, XXH3_128bits(mixed, sizeof mixed));
 }

@@ -3,7 +3,7 @@
 #ifndef LEAT_TEXT_RESULT_H
 #define LEAT_TEXT_RESULT_H
 
-#include "proto/wire.h"
+#include "proto/batch.h"
 
 enum {
     TEXT_EMOTIONS = 8, /* anger disgust fear joy sadness surprise trust neutral */
@@ -65,6 +65,7 @@ void text_weights_pack(const struct text_weights *weights, msgpack_sbuffer *to);
 bool text_weights_read(struct leat_span packed, struct text_weights *out, struct leat_error *err);
 
 /* Key of what may be cached: XXH3 of 128 bits over fingerprint and text. */
-void text_cache_key(const uint8_t fingerprint[16], struct leat_span text, uint8_t key[16]);
+void text_cache_key(const uint8_t fingerprint[LEAT_FINGERPRINT_SIZE], struct leat_span text,
+                    uint8_t key[16]);
 
 #endif
