@@ -18,7 +18,7 @@
  *     FLIGHTS_GRACE_US, so that the acks which wait in sockets can be read first.
  *  5. A standstill (nothing came back for a timeout: an outage, a stop of the caller, a stage that
  *     has become slow) makes the timeout longer within bounds (rtt.h), however long it was, and
- * what waits behind it has its whole timeout when it is over.
+ *     what waits behind it has its whole timeout when it is over.
  */
 #ifndef LEAT_INGEST_FLIGHTS_H
 #define LEAT_INGEST_FLIGHTS_H
