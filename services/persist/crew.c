@@ -182,6 +182,7 @@ void crew_counts(const struct crew *self, struct store_counts *store, struct tri
         store->direct += lane->store.direct;
         store->staged += lane->store.staged;
         store->conflicts += lane->store.conflicts;
+        store->unchanged += lane->store.unchanged;
         store->connects += lane->store.connects;
         store->ended += lane->store.ended;
         triage->retries += lane->triage.retries;

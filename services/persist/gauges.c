@@ -34,6 +34,8 @@ static void open_store(struct gauges *self, struct leat_metrics *m)
                            "Committed transactions by path");
     self->conflicts = counter(m, "leat_persist_conflicts_total", "",
                               "Times that the direct path met a key that was there");
+    self->unchanged = counter(m, "leat_persist_unchanged_rows_total", "",
+                              "Rows that the store had already, as new or newer");
     self->connects = counter(m, "leat_persist_connects_total", "", "Sessions opened");
     self->ended =
         counter(m, "leat_persist_blockers_ended_total", "", "Blocking sessions that were ended");
@@ -64,6 +66,7 @@ void gauges_copy(struct gauges *self, const struct store_counts *store,
     leat_metric_set(self->direct, (int64_t)store->direct);
     leat_metric_set(self->staged, (int64_t)store->staged);
     leat_metric_set(self->conflicts, (int64_t)store->conflicts);
+    leat_metric_set(self->unchanged, (int64_t)store->unchanged);
     leat_metric_set(self->connects, (int64_t)store->connects);
     leat_metric_set(self->ended, (int64_t)store->ended);
     leat_metric_set(self->retries, (int64_t)triage->retries);

@@ -7,7 +7,7 @@
 
 struct gauges {
     struct leat_metric *committed, *dead, *batches, *refused_kinds;
-    struct leat_metric *direct, *staged, *conflicts, *connects, *ended;
+    struct leat_metric *direct, *staged, *conflicts, *unchanged, *connects, *ended;
     struct leat_metric *seconds, *retries, *lock_timeouts, *set_aside, *buried, *away;
     struct leat_metric *ready, *waiting_rows, *waiting_bytes;
 };

@@ -340,8 +340,10 @@ static bool try_path(struct postgres *self, bool staged, bool hasty, const struc
         return leat_fail(&why->error, "the server did not confirm the COMMIT");
     }
     if (staged) {
+        size_t rows = rows_to_insert(self, picked);
         self->base.counts.staged++;
-        learn(self, true, done.inserted < rows_to_insert(self, picked));
+        self->base.counts.unchanged += rows > done.inserted ? rows - done.inserted : 0;
+        learn(self, true, done.inserted < rows);
     } else {
         self->base.counts.direct++;
         learn(self, false, false);

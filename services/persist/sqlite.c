@@ -318,6 +318,7 @@ static enum store_outcome write_range(struct store *store, struct load *load,
     struct sqlite *self = of(store);
     bool permanent;
     (void)hasty; /* there is one writer: no keys are held by others */
+    uint64_t unchanged = 0;
     *failure = (struct store_failure){.record = UINT32_MAX};
     if (!connect_to(self, &permanent, &failure->error))
         return STORE_AWAY;
@@ -325,13 +326,16 @@ static enum store_outcome write_range(struct store *store, struct load *load,
         return fail(self, UINT32_MAX, failure);
     for (size_t i = 0; i < self->n_targets; i++) {
         struct load_rows rows = load_pick(load, i, range);
-        for (size_t row = 0; row < rows.n; row++)
+        for (size_t row = 0; row < rows.n; row++) {
             if (!write_row(self, &self->targets[i], rows.values[row]))
                 return fail(self, rows.records[row], failure);
+            unchanged += sqlite3_changes(self->db) == 0;
+        }
     }
     if (!take_away(self, load, range) || !run(self, "COMMIT"))
         return fail(self, UINT32_MAX, failure);
     self->base.counts.direct++;
+    self->base.counts.unchanged += unchanged;
     return STORE_COMMITTED;
 }
 

@@ -28,6 +28,7 @@ struct store_failure {
 struct store_counts {
     uint64_t direct, staged; /* transactions by path (SQLite: all are direct) */
     uint64_t conflicts;      /* times that the direct path met a key that was there */
+    uint64_t unchanged;      /* rows that were there already, as new or newer */
     uint64_t connects;       /* sessions that were opened */
     uint64_t ended;          /* blocking sessions that were ended */
 };

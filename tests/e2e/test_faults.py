@@ -222,6 +222,7 @@ def test_two_persists_are_given_the_same_batch(make_cluster, folder, tap):
         for i in range(2)))
     assert cluster.query("SELECT id, version, origin, seq FROM texts ORDER BY id") == stored
     assert count(cluster) == (n, n) and dead(cluster) == 0
+    assert sum(counter(cluster["persist", i], "leat_persist_unchanged_rows_total") for i in range(2)) == n
 
 
 def tap_push(cluster, batches, instance):

@@ -505,6 +505,19 @@ static void a_row_that_the_store_refuses_does_not_hold_the_others_up(void **stat
     assert_int_equal(f->counts.buried, 20);
 }
 
+static void rows_that_bring_nothing_new_are_counted(void **state)
+{
+    struct fixture *f = *state;
+    write_batch(f, texts_many(1, 1, 1000, "a", 10, "t"));
+    assert_int_equal(f->store->counts.unchanged, 0);
+    write_batch(f, texts_many(1, 1, 1000, "a", 10, "t")); /* a copy */
+    assert_int_equal(f->store->counts.unchanged, 10);
+    write_batch(f, texts_many(1, 2, 500, "a", 5, "older"));
+    assert_int_equal(f->store->counts.unchanged, 15);
+    write_batch(f, texts_many(1, 3, 2000, "a", 10, "newer"));
+    assert_int_equal(f->store->counts.unchanged, 15);
+}
+
 static void a_bad_newest_version_leaves_the_older_one(void **state)
 {
     struct fixture *f = *state;
@@ -591,6 +604,7 @@ int main(void)
         ON_BOTH(copies_in_one_transaction_end_as_the_one_that_is_stored),
         ON_BOTH(many_copies_in_any_order_take_away_their_own_letters_only),
         ON_BOTH(a_row_that_the_store_refuses_does_not_hold_the_others_up),
+        ON_BOTH(rows_that_bring_nothing_new_are_counted),
         ON_BOTH(a_bad_newest_version_leaves_the_older_one),
         ON_BOTH(a_store_that_was_closed_opens_again),
         ON_BOTH(nothing_can_be_written_through_a_query),
