@@ -15,8 +15,7 @@ void rtt_sample(struct rtt *self, int64_t us)
 
 void rtt_sample_in_doubt(struct rtt *self, int64_t us)
 {
-    int64_t timeout = rtt_timeout(self);
-    int64_t most = timeout + (timeout > RTT_SPREAD_US ? timeout : RTT_SPREAD_US);
+    int64_t most = (self->sampled ? RTT_DOUBT : 2) * rtt_timeout(self);
     if (!self->sampled)
         rtt_sample(self, RTT_FIRST_US / 3); /* whose timeout is RTT_FIRST_US */
     rtt_sample(self, us < most ? us : most);

@@ -15,14 +15,15 @@ struct rtt {
 enum {
     RTT_FIRST_US = 10 * 1000 * 1000, /* timeout before the first sample */
     RTT_LEAST_US = 1000 * 1000,      /* and never less than this, as RFC 6298 2.4 has it */
+    RTT_DOUBT = 8,
     RTT_SPREAD_US = 8 * 1000 * 1000, /* doubling stops so far above the estimate */
 };
 
 void rtt_sample(struct rtt *self, int64_t us);
 
-/* A round trip of which an unknown part was a standstill, not the stage's own: counts for twice the
- * timeout at most, or RTT_SPREAD_US more where that is longer. The first sample of all is so
- * measured against RTT_FIRST_US, and does not become the estimate as it is. */
+/* A round trip of which an unknown part was a standstill, not the stage's own: counts for RTT_DOUBT
+ * timeouts at most. The first sample of all counts for twice RTT_FIRST_US at most, and against that
+ * as the timeout before it: it does not become the estimate as it is. */
 void rtt_sample_in_doubt(struct rtt *self, int64_t us);
 
 /* SRTT + 4 RTTVAR, within the bounds above. */

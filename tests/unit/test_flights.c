@@ -422,7 +422,7 @@ static void learn_a_slow_stage(struct sky *sky, size_t instances)
     *mill = (struct mill){.instances = instances, .us = 300ll * SECOND};
     grind(sky, mill, 20 * 3600ll * SECOND);
     size_t resent = sky->resent;
-    assert_in_range(resent, 1, 60);
+    assert_in_range(resent, 1, 30);
     size_t done = grind(sky, mill, 10 * 3600ll * SECOND);
     assert_int_equal(sky->resent, resent);
     assert_in_range(done, 118 * instances, 122 * instances);
@@ -612,7 +612,7 @@ static void the_estimate_follows_rfc_6298(void **state)
     assert_int_equal(rtt_timeout(&rtt), 1 * SECOND);
 }
 
-static void a_round_trip_in_doubt_counts_for_twice_the_timeout_at_most(void **state)
+static void a_round_trip_in_doubt_counts_for_a_few_timeouts_at_most(void **state)
 {
     (void)state;
     struct rtt unknown = {0}, quick = {0}, slow = {0};
@@ -620,7 +620,7 @@ static void a_round_trip_in_doubt_counts_for_twice_the_timeout_at_most(void **st
     assert_in_range(rtt_timeout(&unknown), 27 * SECOND, 28 * SECOND);
     rtt_sample(&quick, 5 * MS);
     rtt_sample_in_doubt(&quick, 3600ll * SECOND);
-    assert_in_range(rtt_timeout(&quick), 10 * SECOND, 11 * SECOND);
+    assert_in_range(rtt_timeout(&quick), 8 * SECOND, 10 * SECOND);
     rtt_sample(&slow, 20 * SECOND);
     struct rtt same = slow;
     rtt_sample_in_doubt(&slow, 90 * SECOND);
@@ -661,7 +661,7 @@ int main(void)
         TEST(what_is_forgotten_is_not_sent_again),
         TEST(many_in_flight_come_back_in_any_order),
         TEST(the_estimate_follows_rfc_6298),
-        TEST(a_round_trip_in_doubt_counts_for_twice_the_timeout_at_most),
+        TEST(a_round_trip_in_doubt_counts_for_a_few_timeouts_at_most),
     };
     return cmocka_run_group_tests_name("flights", tests, NULL, NULL);
 }
