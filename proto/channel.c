@@ -133,8 +133,7 @@ static bool waiting(const struct channel *self)
     return !self->hello_due && (!self->in || self->window.out > 0);
 }
 
-/* Keeps invariant M8 (tests/model). */
-static void begin_again(struct channel *self)
+void channel_begin_again(struct channel *self)
 {
     self->in = false;
     self->hello_due = true;
@@ -149,11 +148,11 @@ static void watch_link(struct channel *self, int64_t now)
     if (seen & LINK_DENIED)
         channel_tell(self, "denied");
     if (seen & LINK_LOST) {
-        begin_again(self);
+        channel_begin_again(self);
         channel_tell(self, "disconnected");
     }
     if (waiting(self) && now - self->quiet_since >= self->silent_ms) {
-        begin_again(self);
+        channel_begin_again(self);
         if (self->silent_ms < SILENT_MAX_MS)
             self->silent_ms *= 2;
         channel_tell(self, "silent");

@@ -77,6 +77,13 @@ static bool read_fenced(struct channel *self, const struct leat_message *m, stru
     /* What an earlier session or instance of our own said is fenced as well: that is no news. */
     if (!first && (m->session == 0 || m->session != self->session))
         return true;
+    /* A send of this session. The hello that ended it may be an own one, late from a connection
+     * before: only the answer to a hello says that the name is another's. */
+    if (m->instance == 0) {
+        if (self->in)
+            channel_begin_again(self);
+        return true;
+    }
     return leat_fail(err, "%s: fenced: another client of the name %s is connected now",
                      link_address(self->link), self->common->client);
 }

@@ -27,7 +27,7 @@ struct channel {
     bool hello_due;    /* to be said as soon as the link takes it */
     bool blocked;      /* something is due that the link did not take */
     bool said;         /* a first hello, without a session, of this instance is on the wire */
-    uint32_t instance; /* whose hello it is: random, not 0 */
+    uint32_t instance; /* whose hello it is: random at first, never 0 */
     uint64_t session;
     uint64_t highest; /* seq that was on the wire */
     struct terms terms;
@@ -52,6 +52,9 @@ struct channel {
 
 /* Reads all answers that have come. false: the channel can do nothing any more. */
 bool channel_read(struct channel *self, struct leat_error *err);
+
+/* Says hello and sends again what is not answered. Keeps invariant M8 (tests/model). */
+void channel_begin_again(struct channel *self);
 
 /* Tells the program what happens. */
 void channel_tell(const struct channel *self, const char *event);

@@ -205,13 +205,17 @@ class Client:
             self.session = self.hello_at = None
 
     def on_fenced(self, m):
-        if m["session"] == 0 and m["instance"] != self.instance:
-            return  # we have begun as another one since
-        if m["session"] == 0 and not self.welcomed:  # as far as ingest knows, we may have been in before
+        to_hello = "instance" in m
+        if m["session"] not in (0, self.welcomed) or (m["session"] == 0 and m.get("instance") != self.instance):
+            return  # an earlier session, or another instance that we were
+        if to_hello and not self.welcomed:  # as far as ingest knows, we may have been in before
             self.instance = secrets.randbelow(2**32 - 1) + 1
             self.said = False
             self.hello_at = None
-        elif m["session"] in (0, self.welcomed):
+        elif not to_hello:  # a send: whose the name is now, the answer to a hello tells
+            if self.session:
+                self.session = self.hello_at = None
+        else:
             raise Refused(f"another client of the name {self.name} is connected now")
 
     def on_done(self, m):

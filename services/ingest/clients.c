@@ -155,15 +155,16 @@ static enum journal_result add(struct journal *self, const void *id, size_t size
     return JOURNAL_OK;
 }
 
-/* Whether the name is another instance's now. A session above the one kept here is of a time that
- * this journal, restored from a backup, does not know. A first hello that was said before may have
- * been read then, and this one is late: that the caller was in before the other one cannot be ruled
- * out, so it has to begin as another instance. */
+/* Whether the name is another instance's now; one that tells no number is another one. A session
+ * above the one kept here is of a time that this journal, restored from a backup, does not know. A
+ * first hello that was said before may have been read then, and this one is late: that the caller
+ * was in before the other one cannot be ruled out, so it has to begin as another instance. */
 static bool superseded(const struct disk_client *client, const struct caller *caller)
 {
-    if (!caller->instance || !client->instance || caller->instance == client->instance)
+    if (!caller->instance || caller->instance == client->instance)
         return false;
-    return caller->session > 0 ? caller->session < client->session : caller->again;
+    return caller->session > 0 ? caller->session < client->session
+                               : caller->again && client->session > 0;
 }
 
 /* Keeps invariants M5 and M9 (tests/model). */

@@ -71,7 +71,9 @@ void meters_open(struct meters *self, struct leat_metrics *metrics)
         COUNTER(self->repeated, "sends_repeated_total", "Sends that had been taken before."),
         COUNTER(self->busy, "sends_busy_total", "Sends answered busy."),
         COUNTER(self->gap, "sends_gap_total", "Sends answered gap: one before it was missing."),
-        COUNTER(self->fenced, "sends_fenced_total", "Sends of a session that had ended."),
+        COUNTER(
+            self->fenced, "sends_fenced_total",
+            "Sends and hellos of who was not, or not for sure, in the last session of the name."),
         COUNTER(self->unknown, "sends_without_hello_total", "Sends answered hello."),
         COUNTER(self->malformed, "frames_malformed_total", "Frames answered error."),
         COUNTER(self->refused, "connections_refused_total",

@@ -63,6 +63,8 @@ static void build_hall(void)
     struct leat_error err;
     hall.host.name = "ingest";
     hall.host.zmq = zmq_ctx_new();
+    /* Sockets of doors before are closed later, by a thread that may be starved. */
+    zmq_ctx_set(hall.host.zmq, ZMQ_MAX_SOCKETS, 1 << 14);
     hall.host.settings = leat_settings_copy(fuzz_settings_default());
     hall.host.metrics = leat_metrics_new(&err);
     FUZZ_CHECK(

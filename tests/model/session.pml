@@ -288,8 +288,8 @@ end:
         if
         :: type_ == HELLO ->
             /* M9: of a client that was in before, or may have been, when another one of the name has
-             * come since. The number tells it from a send's: that one may only have come in this
-             * transaction. */
+             * come since; its session is the smaller one then, as no journal is restored here. The
+             * number tells it from a send's: that one may only have come in this transaction. */
             other_ = (is_open -> open.by : synced.by);
             if
             :: (session_ != 0 || seq_ % 2 == 1) && other_ != 0 && other_ != seq_ / 2 ->
@@ -427,8 +427,10 @@ end:
 #ifdef FENCED_IS_FENCED
         :: true -> gave_up[c] = true; goto gone
 #else
-        :: number != 0 && number == session -> gave_up[c] = true; goto gone
+        :: other != 0 && number != 0 && number == session -> gave_up[c] = true; goto gone
         :: number == 0 && MINE(other) && met -> gave_up[c] = true; goto gone
+        /* A send's: whose the name is, only the answer to a hello tells. */
+        :: other == 0 && number == session -> due = due || in; in = false
 #endif
         /* It never was in, as far as it knows: a new one of the name. */
         :: number == 0 && MINE(other) && !met ->

@@ -36,14 +36,16 @@ struct fake {
     uint64_t slow;        /* nothing is done until it was asked so often */
     uint64_t busy_hellos; /* so many hellos are answered busy */
     uint64_t deaf_hellos; /* so many are not answered */
-    uint32_t owner; /* the instance whose name it is: a hello said again by another is fenced */
-    bool was_in;    /* but was welcomed, late, by what it said first */
+    uint32_t owner;       /* the instance whose name it is: another's late hello is fenced … */
+    uint64_t fences;      /* … and so often again */
+    bool was_in;          /* but was welcomed, late, by what it said first */
 
     /* what goes wrong, once each, at the send of that seq; 0: never */
     uint64_t drop_seq;             /* it vanishes */
     uint64_t busy_seq, busy_times; /* it is answered busy, so often */
     uint64_t silent_seq;           /* nothing more is answered until the next hello */
     uint64_t hello_seq;            /* all sessions are forgotten */
+    uint64_t fence_seq;            /* its session is the last no more */
     uint64_t garbage_seq;          /* it is answered with bytes that mean nothing */
     uint64_t restart_seq;          /* closed and bound anew; answers held back are lost … */
     uint64_t restart_lost;         /* … and so many sends, though they were answered … */
@@ -205,10 +207,13 @@ static void fake_hello(struct fake *self, const struct leat_message *m, const ui
         self->deaf_hellos--;
         return;
     }
-    bool fenced = m->again && self->owner && self->owner != m->instance;
+    bool late = m->session > 0 ? m->session < self->session : m->again;
+    bool fenced = late && self->owner && self->owner != m->instance;
     if (fenced && !self->was_in) {
-        leat_message_fenced(&frame, m->session, m->instance);
-        fake_say(self, peer, size, &frame);
+        for (uint64_t i = 0; i <= self->fences; i++) {
+            leat_message_fenced(&frame, m->session, m->instance);
+            fake_say(self, peer, size, &frame);
+        }
         return;
     }
     self->owner = m->instance;
@@ -298,6 +303,10 @@ static bool fake_fault(struct fake *self, const struct leat_message *m, const ui
     if (m->seq == self->drop_seq) {
         self->drop_seq = 0;
         return true;
+    }
+    if (m->seq == self->fence_seq) {
+        self->fence_seq = 0;
+        self->session++;
     }
     msgpack_sbuffer frame;
     msgpack_sbuffer_init(&frame);

@@ -538,10 +538,20 @@ static void a_first_hello_said_again_is_fenced_and_said_anew(void **state)
     struct fixture *f = *state;
     f->fake->owner = 77;
     f->fake->deaf_hellos = 1;
+    f->fake->fences = 2; /* as if it had been said three times before any answer came */
     send_and_check(f, 100);
     assert_event(f, "silent");
     assert_int_equal(f->fake->hellos, 3);
     assert_int_not_equal(f->fake->owner, 77);
+}
+
+/* A hello of its own, from a connection that is gone, was read late and ended its session. */
+static void a_client_fenced_by_itself_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    f->fake->fence_seq = 3;
+    send_and_check(f, 200);
+    assert_int_equal(f->fake->hellos, 2);
 }
 
 /* The first one was only slow to be answered, and another client came in between. */
@@ -760,6 +770,7 @@ int main(void)
         WITH_FIXTURE(a_session_that_ingest_forgot_is_begun_anew),
         WITH_FIXTURE(silence_is_broken_by_hello),
         WITH_FIXTURE(a_second_client_of_the_name_fences_the_first),
+        WITH_FIXTURE(a_client_fenced_by_itself_goes_on),
         WITH_FIXTURE(a_first_hello_said_again_is_fenced_and_said_anew),
         WITH_FIXTURE(a_first_hello_said_again_does_not_take_the_name_back),
         WITH_FIXTURE(sends_of_another_of_the_name_are_noticed),
