@@ -1,9 +1,11 @@
 """Texts go in by a client, what was found in them is in the database: every id once."""
 
+import contextlib
 import json
 import os
 import random
 import signal
+import socket
 import time
 
 import msgpack
@@ -238,15 +240,47 @@ def test_a_backlog_waits_in_the_journal_in_flat_memory(cluster, folder):
     assert cluster.query("SELECT count(DISTINCT id) FROM texts") == [(n + 1,)]
 
 
+GREETING = b"\xff" + bytes(8) + b"\x7f\3\0" + b"NULL".ljust(20, b"\0") + bytes(32)  # of ZMTP
+PING = b"\4\7\4PING\0\0"
+MEGABYTE, LARGE = bytes(1 << 20), 256  # more than any frame is, also on its way to persist
+
+
+def ports(cluster):
+    """[(address, the type of a socket that fits there)] of all that speak ZeroMQ."""
+    return [(cluster.endpoint, zmq.DEALER), (cluster.oneway, zmq.PUSH),
+            *((cluster.settings[f"{stage}.address"], zmq.PUSH) for stage in cluster.STAGES),
+            (cluster.settings["cache.results_address"], zmq.PUSH),
+            (cluster.settings["persist.acks_address"], zmq.XSUB)]
+
+
+def plain(address):
+    """A connection without ZeroMQ."""
+    host, port = address.removeprefix("tcp://").split(":")
+    return socket.create_connection((host, int(port)), 60 * harness.PATIENCE)
+
+
+def heard(link, word=None):
+    """What the other end says up to this word, or until it closes; fails when neither comes."""
+    said = b""
+    with contextlib.suppress(ConnectionResetError):
+        while word is None or word not in said:
+            more = link.recv(4096)
+            if not more:
+                break
+            said += more
+    return said
+
+
+def check_served(cluster, folder):
+    path = harness.texts_file(folder / "a.ndjson", range(300))
+    assert harness.send(cluster.endpoint, path)["committed"] == 300
+
+
 def test_random_bytes_on_every_port_change_nothing(cluster, folder):
     chance = random.Random(4)
     context = zmq.Context()
     try:
-        for address, kind in [(cluster.endpoint, zmq.DEALER), (cluster.oneway, zmq.PUSH),
-                              (cluster.settings["cache.address"], zmq.PUSH),
-                              (cluster.settings["cache.results_address"], zmq.PUSH),
-                              (cluster.settings["classify.address"], zmq.PUSH),
-                              (cluster.settings["persist.address"], zmq.PUSH)]:
+        for address, kind in ports(cluster):
             link = context.socket(kind)
             link.linger = 2000
             link.connect(address)
@@ -257,18 +291,49 @@ def test_random_bytes_on_every_port_change_nothing(cluster, folder):
                 link.send_multipart([b"two", b"frames"])
             link.close()
             # And what is no ZeroMQ at all.
-            host, port = address.removeprefix("tcp://").split(":")
-            import socket
-
-            with socket.create_connection((host, int(port))) as raw:
+            with plain(address) as raw:
                 raw.sendall(chance.randbytes(3000))
     finally:
         context.term()
-    path = harness.texts_file(folder / "a.ndjson", range(300))
-    assert harness.send(cluster.endpoint, path)["committed"] == 300
+    check_served(cluster, folder)
     for program in cluster.programs.values():
         assert program.process.poll() is None, program.log()
         program.check_sanitizers()
+
+
+def test_who_connects_and_does_not_go_on_is_closed(cluster, folder):
+    addresses = [address for address, _ in ports(cluster)]
+    addresses += [program.http_address for program in cluster.programs.values()]
+    with contextlib.ExitStack() as stack:
+        links = []
+        for address in addresses:
+            for said in (b"", GREETING[:12], GREETING):
+                link = stack.enter_context(plain(address))
+                link.sendall(said)
+                links.append(link)
+        check_served(cluster, folder)
+        for link in links:
+            heard(link)
+    check_served(cluster, folder)  # and no connection that is in use was
+
+
+def test_a_frame_that_is_too_large_ends_its_connection_only(cluster, folder):
+    for address, kind in ports(cluster):
+        name = kind.name.encode()
+        ready = b"\5READY\x0bSocket-Type" + len(name).to_bytes(4, "big") + name
+        with plain(address) as link:
+            link.sendall(GREETING + bytes((4, len(ready))) + ready)
+            heard(link, b"READY")
+            link.sendall(PING)
+            assert b"PONG" in heard(link, b"PONG")  # it stands
+            with contextlib.suppress(ConnectionError):
+                link.sendall(b"\2" + (LARGE * len(MEGABYTE)).to_bytes(8, "big"))
+                for _ in range(LARGE):
+                    link.sendall(MEGABYTE)
+                link.sendall(PING)
+            assert b"PONG" not in heard(link, b"PONG")
+    check_served(cluster, folder)
+    assert all(program.process.poll() is None for program in cluster.programs.values())
 
 
 def test_one_way_records_arrive_and_invalid_ones_are_dead_letters(embedded):
