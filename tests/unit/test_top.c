@@ -122,12 +122,83 @@ static void rates_are_of_all_instances_together(void **state)
     free(b);
 }
 
+/* Ingest: sends of all kinds, batches that came to their end, the oldest of all kinds. */
+static void ingest_shows_what_is_on_its_way(void **state)
+{
+    (void)state;
+    struct top_sample *a = calloc(1, sizeof *a), *b = calloc(1, sizeof *b);
+    top_sample_read(a, "a:1", 1000000,
+                    "leat_ingest_records_accepted_total{kind=\"text\"} 1000\n"
+                    "leat_ingest_records_accepted_total{kind=\"series\"} 20\n"
+                    "leat_ingest_sends_total 10\n"
+                    "leat_ingest_batches_acknowledged_total{kind=\"text\"} 4\n"
+                    "leat_ingest_records_rejected_total{kind=\"text\"} 1\n");
+    top_sample_read(b, "a:1", 3000000,
+                    "leat_ready{stage=\"ingest\"} 1\n"
+                    "leat_ingest_records_accepted_total{kind=\"text\"} 1200\n"
+                    "leat_ingest_records_accepted_total{kind=\"series\"} 40\n"
+                    "leat_ingest_sends_total 30\n"
+                    "leat_ingest_batches_acknowledged_total{kind=\"text\"} 22\n"
+                    "leat_ingest_records_rejected_total{kind=\"text\"} 3\n"
+                    "leat_ingest_in_flight_batches{kind=\"text\"} 5\n"
+                    "leat_ingest_in_flight_batches{kind=\"series\"} 2\n"
+                    "leat_ingest_oldest_unacknowledged_seconds{kind=\"text\"} 0.5\n"
+                    "leat_ingest_oldest_unacknowledged_seconds{kind=\"series\"} 31.5\n"
+                    "leat_ingest_journal_bytes 268435456\n"
+                    "leat_ingest_journal_max_bytes 1073741824\n");
+    /* 220 records in 20 sends in 2 s, and 18 batches back. */
+    has(drawn(a, b, false),
+        "ingest       1       110        9b     11      7   31.5s     -    -    -      3+");
+    has(drawn(a, b, false), "256 MB of 1.0 GB");
+    has(drawn(NULL, b, false),
+        "ingest       1         -        -       -      7   31.5s     -    -    -      3");
+    /* Two of them: the sums, and the oldest of both. */
+    top_sample_read(a, "b:1", 1000000, "leat_ingest_sends_total 1\n");
+    top_sample_read(b, "b:1", 3000000,
+                    "leat_ready{stage=\"ingest\"} 1\n"
+                    "leat_ingest_records_accepted_total{kind=\"text\"} 180\n"
+                    "leat_ingest_sends_total 21\n"
+                    "leat_ingest_in_flight_batches{kind=\"text\"} 9\n"
+                    "leat_ingest_oldest_unacknowledged_seconds{kind=\"text\"} 120\n");
+    has(drawn(a, b, false),
+        "ingest       2       200        9b     10     16      2m     -    -    -      3+");
+    free(a);
+    free(b);
+}
+
+/* Persist: what is stored goes out; what is dead is an error. */
+static void persist_shows_what_is_stored(void **state)
+{
+    (void)state;
+    struct top_sample *a = calloc(1, sizeof *a), *b = calloc(1, sizeof *b);
+    top_sample_read(a, "a:1", 1000000,
+                    "leat_stage_records_in_total{stage=\"persist\"} 500\n"
+                    "leat_stage_batches_in_total{stage=\"persist\"} 5\n"
+                    "leat_persist_records_total{result=\"committed\"} 300\n"
+                    "leat_persist_records_total{result=\"dead\"} 2\n");
+    top_sample_read(b, "a:1", 3000000,
+                    "leat_ready{stage=\"persist\"} 1\n"
+                    "leat_stage_records_in_total{stage=\"persist\"} 3500\n"
+                    "leat_stage_batches_in_total{stage=\"persist\"} 17\n"
+                    "leat_stage_in_hand_batches{stage=\"persist\"} 3\n"
+                    "leat_stage_work_seconds_total{stage=\"persist\"} 1.6\n"
+                    "leat_stage_wait_input_seconds_total{stage=\"persist\"} 0.4\n"
+                    "leat_persist_records_total{result=\"committed\"} 2800\n"
+                    "leat_persist_records_total{result=\"dead\"} 6\n");
+    has(drawn(a, b, false),
+        "persist      1      1500     1250     250      3       -   80%  20%   0%      6+");
+    free(a);
+    free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(figures_are_read_by_stage),
         cmocka_unit_test(what_is_no_metric_is_passed_by),
         cmocka_unit_test(rates_are_of_all_instances_together),
+        cmocka_unit_test(ingest_shows_what_is_on_its_way),
+        cmocka_unit_test(persist_shows_what_is_stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
