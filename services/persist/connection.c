@@ -33,6 +33,7 @@ static const struct {
     {"keepalives_interval", "5"},
     {"keepalives_count", "3"},
     {"tcp_user_timeout", "30000"},
+    {"target_session_attrs", "read-write"}, /* of several hosts the one that takes writes */
 };
 
 /* Removes the line breaks that libpq ends its messages with, and joins the lines. */
@@ -252,12 +253,6 @@ void connection_close(struct connection **self)
 int connection_pid(const struct connection *self)
 {
     return PQbackendPID(self->pg);
-}
-
-bool connection_standby(const struct connection *self)
-{
-    const char *standby = PQparameterStatus(self->pg, "in_hot_standby");
-    return standby && strcmp(standby, "on") == 0;
 }
 
 static bool broken(struct connection_failure *failure, const char *message)

@@ -2,7 +2,8 @@
  *
  * Everything is done on a non-blocking connection: a wait is made of short slices, between which it
  * looks whether the process is stopping and whether there was any progress lately. A dead network
- * shows by keepalives and tcp_user_timeout, which the conninfo gets unless it has them. */
+ * shows by keepalives and tcp_user_timeout, which the conninfo gets unless it has them; and so it
+ * gets that only a server that takes writes will do. */
 #ifndef LEAT_PERSIST_CONNECTION_H
 #define LEAT_PERSIST_CONNECTION_H
 
@@ -53,9 +54,6 @@ void connection_close(struct connection **self);
 
 /* Process id of the session's server process. */
 int connection_pid(const struct connection *self);
-
-/* Is the server a standby that takes no writes? */
-bool connection_standby(const struct connection *self);
 
 /* Runs one or more statements, separated by semicolons, in one round trip. The n-th COPY … FROM
  * STDIN among them takes the n-th span. After a server's error the session is as the error left it:

@@ -117,8 +117,6 @@ static bool session_good(struct postgres *self, bool *permanent, struct leat_err
         *err = failure.error;
         return false;
     }
-    if (connection_standby(self->connection))
-        return leat_fail(err, "the server is a standby and takes no writes");
     return schema_postgres(self->connection, self->load, permanent, err);
 }
 

@@ -65,9 +65,9 @@ static bool delete_postgres(PGconn *pg, const struct removal *removal, uint64_t 
 static bool run_postgres(const char *url, const struct removal *removal, uint64_t *rows,
                          struct leat_error *err)
 {
-    const char *names[] = {"connect_timeout", "fallback_application_name", "dbname",
-                           "client_encoding", NULL};
-    const char *values[] = {"10", "leat delete", url, "UTF8", NULL};
+    const char *names[] = {"connect_timeout", "fallback_application_name", "target_session_attrs",
+                           "dbname",          "client_encoding",           NULL};
+    const char *values[] = {"10", "leat delete", "read-write", url, "UTF8", NULL};
     PGconn *pg = PQconnectdbParams(names, values, 1);
     bool good = PQstatus(pg) == CONNECTION_OK || take_message(err, PQerrorMessage(pg));
     static const char *const around[] = {"BEGIN", "COMMIT"};

@@ -7,7 +7,8 @@ const struct leat_setting persist_settings[] = {
      .secret = true,
      .help =
          "Where records are stored: sqlite:PATH, or a PostgreSQL URL (postgresql://user@host/db) "
-         "or conninfo (host=/run/postgresql dbname=leat)."},
+         "or conninfo (host=/run/postgresql dbname=leat). Of several hosts (host=one,two) the one "
+         "that takes writes."},
     {.name = "persist.inbox",
      .type = LEAT_SET_STRING,
      .value = "tcp://127.0.0.1:5566",

@@ -474,7 +474,9 @@ static void a_read_only_database_is_no_row_s_fault(void **state)
 {
     (void)state;
     struct writer writer;
-    writer_open(&writer);
+    char url[300];
+    snprintf(url, sizeof url, "%s target_session_attrs=any", cluster.conninfo);
+    writer_open_at(&writer, url);
     assert_true(cluster_execute(cluster.conninfo,
                                 "ALTER DATABASE leat SET default_transaction_read_only = on"));
     writer_add(&writer, texts_many(1, 1, 1000, "a", 1, "t"));
@@ -701,6 +703,7 @@ static void what_cannot_get_better_is_told_from_what_can(void **state)
     assert_true(cluster_execute(cluster.conninfo, "CREATE ROLE nologin"));
     unreachable("user=nologin", true, "28000: role \"nologin\" is not permitted to log in");
     unreachable("host=127.0.0.1 port=1", false, "refused");
+    unreachable("options='-c default_transaction_read_only=on'", false, "session is read-only");
     assert_true(cluster_execute(cluster.conninfo,
                                 "CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE"
                                 " 'C' TEMPLATE template0"));
