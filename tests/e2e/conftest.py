@@ -38,6 +38,13 @@ def own_postgres(folder):
 
 
 @pytest.fixture
+def standby(folder, own_postgres):
+    """A hot standby of own_postgres."""
+    with contextlib.closing(harness.Standby(folder / "standby", own_postgres)) as server:
+        yield server
+
+
+@pytest.fixture
 def redis(folder):
     with contextlib.closing(harness.Redis(folder)) as server:
         yield server

@@ -242,6 +242,22 @@ class Postgres:
                 return cursor.fetchall() if cursor.description else None
 
 
+class Standby(Postgres):
+    """A hot standby of another PostgreSQL, whose commits wait for it from now on."""
+
+    def __init__(self, folder, primary):
+        self.folder = folder
+        self.settings = ()
+        self.conninfo = self._run("standby", primary.conninfo)
+        primary.query("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        primary.query("SELECT pg_reload_conf()")
+        until("commits wait for the standby", lambda: primary.query(
+            "SELECT sync_state FROM pg_stat_replication") == [("sync",)])
+
+    def promote(self):
+        self._run("promote")
+
+
 class Redis:
     """A private Redis on a port of its own."""
 

@@ -443,8 +443,41 @@ def test_postgresql_is_down_for_long_under_load(own_cluster, own_postgres, folde
     assert counter(ingest, "leat_ingest_batches_resent_total") < max(total / 2, 20)
 
 
-def test_postgresql_fails_over_to_a_standby_that_only_reads(own_cluster, own_postgres, folder):
-    cluster = own_cluster(settings={"persist.retry_most": "1s"})
+@pytest.mark.parametrize("first", ["primary", "standby"])
+def test_postgresql_fails_over_to_a_hot_standby(own_cluster, own_postgres, standby, folder, first):
+    """In whichever order the two are named: a former primary comes back as a standby."""
+    hosts = [own_postgres.folder, standby.folder]
+    if first == "standby":
+        hosts.reverse()
+    url = f"host={hosts[0]},{hosts[1]} user=leat dbname=leat"
+    cluster = own_cluster(settings={"store.url": url, "persist.retry_most": "1s"})
+    harness.leat("delete", "--store", url, "--series", "NONE", "--yes", "--set",
+                 f"ingest.http={cluster['ingest'].http_address}", "--set", "run.http=", check=True)
+    n = 60000 // harness.PATIENCE
+    sender = harness.send_in_background(
+        cluster.endpoint, harness.texts_file(folder / "load.ndjson", range(n)))
+    harness.some_rows(cluster)
+    own_postgres.crash()
+
+    def meets_the_standby(persist, times):
+        harness.until("persist meets the standby", lambda: len(re.findall(
+            "event=store_away .*session is read-only", persist.log())) >= times)
+        assert harness.http(persist.http_address, "/readyz") == (
+            503, "persist: not ready: the store is away\n")
+
+    meets_the_standby(cluster["persist"], 1)
+    assert cluster["persist"].stop() == 3
+    meets_the_standby(cluster.start("persist"), 3)  # one that starts now waits as well
+    harness.check_load_is_on(standby, sender, n)
+    standby.promote()
+    assert harness.finish(sender)["committed"] == n
+    assert count(standby) == (n, n) and dead(standby) == 0
+
+
+def test_postgresql_takes_no_writes_for_a_while(own_cluster, own_postgres, folder):
+    """It cuts no session: the one that is there meets it when it writes, the next when it begins."""
+    cluster = own_cluster(settings={"persist.retry_most": "1s", "persist.sessions": 1})
+    persist = cluster["persist"]
     n = 60000 // harness.PATIENCE
     path = harness.texts_file(folder / "load.ndjson", range(n))
     sender = harness.send_in_background(cluster.endpoint, path)
@@ -453,12 +486,12 @@ def test_postgresql_fails_over_to_a_standby_that_only_reads(own_cluster, own_pos
     def read_only(value):  # ALTER SYSTEM itself is allowed there
         own_postgres.query(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
         own_postgres.query("SELECT pg_reload_conf()")
-        own_postgres.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                           " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
 
     read_only("on")
     harness.until("persist is not ready",
-                  lambda: harness.http(cluster["persist"].http_address, "/readyz")[0] == 503)
+                  lambda: harness.http(persist.http_address, "/readyz")[0] == 503)
+    assert "25006: cannot execute" in persist.log()
+    harness.until("a session was refused", lambda: "session is read-only" in persist.log())
     read_only("off")
     assert harness.finish(sender)["committed"] == n
     assert count(cluster) == (n, n) and dead(cluster) == 0
