@@ -203,6 +203,40 @@ def test_a_bad_byte_inside_a_10000_row_copy(make_cluster, folder, tap):
     assert cluster.query("SELECT count(*) FROM dead_letters WHERE stage = 'persist'") == [(2,)]
 
 
+BY_A_CHECK = "ALTER TABLE texts ADD CONSTRAINT lawful CHECK (id NOT IN ('t17', 't7777'))"
+AT_COMMIT = """
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '22023'; END $$;
+    CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON texts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+        WHEN (new.id IN ('t17', 't7777')) EXECUTE FUNCTION refuse()"""
+
+
+@pytest.mark.parametrize("law, code, transactions", [
+    # Each is named by its line: its dead letter, and at last the rest.
+    pytest.param(BY_A_CHECK, "23514", 3, id="by a check"),
+    # Each is found by 14 halvings at most, which leave a good half each.
+    pytest.param(AT_COMMIT, "22023", 2 * 14 + 2, id="at the commit"),
+])
+def test_the_server_refuses_2_rows_of_a_10000_row_batch(make_cluster, tap, law, code, transactions):
+    n = 10000
+    cluster = make_cluster(settings={"persist.address": tap.endpoint, "ingest.send_records": n})
+    cluster.query(law)
+    with client_of(cluster.endpoint) as client:
+        client.send("text", packed(f"t{i}" for i in range(n)), list(range(n)))
+        assert client.wait(client.all_answered, 30 * harness.PATIENCE)
+        batch, = tap.batches(n)
+        tap.push(cluster, [batch])  # once: what ingest sends again stays with the tap
+        assert client.wait(client.all_committed, 60 * harness.PATIENCE)
+        assert (client.accepted, client.committed, client.dead) == (n, n - 2, 2)
+    assert count(cluster) == (n - 2, n - 2)
+    assert cluster.query("SELECT id, stage, code FROM dead_letters ORDER BY id") == [
+        ("t17", "persist", code), ("t7777", "persist", code)]
+    persist = cluster["persist"]
+    harness.until("both are counted", lambda: counter(
+        persist, "leat_persist_refused_rows_total") == 2)
+    assert counter(persist, "leat_persist_transactions_total") <= transactions
+
+
 def test_two_persists_are_given_the_same_batch(make_cluster, folder, tap):
     n = 3000
     cluster = make_cluster(persist=2, settings={"persist.address": tap.endpoint,
