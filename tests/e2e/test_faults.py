@@ -322,7 +322,14 @@ def test_the_disk_of_the_journal_is_full_and_then_free_again(make_cluster, folde
         subprocess.run(["umount", "-l", disk], check=True)
 
 
-@pytest.mark.parametrize("damage", ["cut off", "another version", "not a journal"])
+ADVICE = {
+    "cut off": "put back a copy of it, or move the folder away to begin with an empty journal",
+    "another version": "open it with the program that wrote it, or name another folder",
+    "not a journal": "name another folder, or, if it was one, put back a copy of it",
+}
+
+
+@pytest.mark.parametrize("damage", ADVICE)
 def test_a_journal_that_is_not_right_is_refused_and_left_alone(make_embedded, folder, damage):
     embedded = make_embedded()
     harness.send(embedded.endpoint, harness.texts_file(folder / "a.ndjson", range(50)))
@@ -341,7 +348,8 @@ def test_a_journal_that_is_not_right_is_refused_and_left_alone(make_embedded, fo
     file.write_bytes(broken)
     done = harness.leat("run", "--data", embedded.data, "--listen", embedded.endpoint, timeout=30)
     assert done.returncode == 1
-    assert str(file) in done.stderr or str(file.parent) in done.stderr
+    assert str(file) in done.stderr
+    assert ADVICE[damage] in done.stderr
     assert file.read_bytes() == broken
     file.write_bytes(whole)
     embedded.start()
