@@ -429,10 +429,11 @@ def send(endpoint, *files, wait="committed", options=(), check=True, input=None,
     return json.loads(lines[-1])
 
 
-def send_in_background(endpoint, path, wait="committed", options=(), stdin=subprocess.DEVNULL):
+def send_in_background(endpoint, path, wait="committed", options=(), stdin=subprocess.DEVNULL,
+                       kind="text"):
     """`leat send --json` as a process of its own, to be finished with finish()."""
     return subprocess.Popen(
-        [BIN / "leat", "send", "--to", endpoint, "--kind", "text", "--wait", wait, "--json",
+        [BIN / "leat", "send", "--to", endpoint, "--kind", kind, "--wait", wait, "--json",
          *options, str(path)],
         stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

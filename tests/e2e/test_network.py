@@ -9,6 +9,7 @@ again, in namespaces only: the host's own is not touched.
 
 import contextlib
 import ctypes
+import datetime
 import os
 import secrets
 import shutil
@@ -21,9 +22,10 @@ import harness
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
-STAGES = ("ingest", "cache", "classify", "persist")
-PAIRS = [("ingest", "cache"), ("cache", "classify"), ("classify", "persist"),
-         ("persist", "ingest"), ("client", "ingest"), ("cache", "redis")]
+STAGES = ("ingest", "cache", "classify", "regress", "persist")
+PAIRS = [("text", "ingest", "cache"), ("text", "cache", "classify"), ("text", "classify", "persist"),
+         ("series", "ingest", "regress"), ("series", "regress", "persist"),
+         ("text", "persist", "ingest"), ("text", "client", "ingest"), ("text", "cache", "redis")]
 
 
 def run(*words):
@@ -164,6 +166,8 @@ class Spread:
             "cache.results_address": f"tcp://{at['cache']}:5561",
             "classify.inbox": f"tcp://{at['classify']}:5562",
             "classify.address": f"tcp://{at['classify']}:5562",
+            "regress.inbox": f"tcp://{at['regress']}:5564",
+            "regress.address": f"tcp://{at['regress']}:5564",
             "persist.inbox": f"tcp://{at['persist']}:5566",
             "persist.address": f"tcp://{at['persist']}:5566",
             "persist.acks": f"tcp://{at['persist']}:5567",
@@ -188,16 +192,18 @@ class Spread:
             with self.network.inside(stage):
                 program.wait_ready()
 
-    def metric(self, stage, name):
-        with self.network.inside(stage):
-            return self.programs[stage].metric(name) or 0
+    def came_back(self, kind):
+        """How many batches did."""
+        with self.network.inside("ingest"):
+            return self.programs["ingest"].metric("leat_ingest_batches_acknowledged_total", kind=kind)
 
-    def send(self, path):
+    def send(self, path, kind="text"):
         with self.network.inside("client"):
-            return harness.send_in_background(self.endpoint, path, options=["--timeout", "120"])
+            return harness.send_in_background(self.endpoint, path, kind=kind,
+                                              options=["--timeout", "120"])
 
-    def count(self):
-        return self.postgres.query("SELECT count(*), count(DISTINCT id) FROM texts")[0]
+    def rows(self, table, key):
+        return self.postgres.query(f"SELECT count(*), count(DISTINCT {key}) FROM {table}")[0]
 
     def stop(self):
         return [self.programs[stage].stop() for stage in STAGES]
@@ -218,39 +224,78 @@ def spread(folder, postgres, network):
         yield made
 
 
-def check(spread, sender, n):
-    assert harness.finish(sender)["committed"] == n
-    assert spread.count() == (n, n)
+def check(spread, n, **senders):
+    """All is stored, once, that the senders of `n` records each sent."""
+    for kind, sender in senders.items():
+        assert harness.finish(sender)["committed"] == n
+        assert spread.rows(*STORED[kind]) == (n, n)
     assert spread.postgres.query("SELECT count(*) FROM dead_letters") == [(0,)]
-    assert spread.stop() == [0, 0, 0, 0]
+    assert spread.stop() == [0] * len(STAGES)
 
 
 LOAD = 20000 // harness.PATIENCE
+STORED = {"text": ("texts", "id"), "series": ("features_idx", "ts")}
 
 
-def test_every_way_is_parted_and_heals(filters, spread, folder):
+def series_file(path, n):
+    """A row of one series every ten seconds."""
+    begin = datetime.datetime(2025, 3, 1)
+    with open(path, "w") as out:
+        out.write("ts,close\n")
+        for i in range(n):
+            out.write(f"{begin + datetime.timedelta(seconds=10 * i)},{1 + i % 100 / 1000}\n")
+    return path
+
+
+class Loads:
+    """One of each kind, begun anew when it is through."""
+
+    SIZE = LOAD * 4
+
+    def __init__(self, spread, folder):
+        self.spread = spread
+        self.files = {"text": harness.texts_file(folder / "load.ndjson", range(self.SIZE)),
+                      "series": series_file(folder / "load.csv", self.SIZE)}
+        self.senders = {}
+
+    def keep_on(self, kind):
+        if kind in self.senders:
+            if self.senders[kind].poll() is None:
+                return
+            assert harness.finish(self.senders[kind])["committed"] == self.SIZE
+        seen = self.spread.came_back(kind)
+        self.senders[kind] = self.spread.send(self.files[kind], kind)
+        harness.until(f"a load of {kind} is on", lambda: self.spread.came_back(kind) > seen)
+
+    def wait_for_more(self, kind, why, seconds):
+        seen = self.spread.came_back(kind)
+        harness.until(f"something of {kind} comes back after {why}",
+                      lambda: self.senders[kind].poll() is not None or
+                      self.spread.came_back(kind) > seen, seconds)
+
+    def check(self):
+        check(self.spread, self.SIZE, **self.senders)
+
+
+@pytest.fixture
+def loads(spread, folder):
+    return Loads(spread, folder)
+
+
+def test_every_way_is_parted_and_heals(filters, loads):
     """Each pair in turn, for longer than what decides there is at its usual pace."""
-    sender = None
-    for turn, (one, other) in enumerate(PAIRS):
+    for kind, one, other in PAIRS:
+        loads.keep_on(kind)
         filters.part(one, other)
-        if sender is None:
-            sender = spread.send(harness.texts_file(folder / "load.ndjson", range(LOAD * 4)))
         time.sleep(3)  # the partition itself
         filters.heal(one)
-        seen = spread.metric("ingest", "leat_ingest_batches_acknowledged_total")
-        harness.until(
-            f"something comes back after {one} and {other} were parted",
-            lambda: sender.poll() is not None or
-            spread.metric("ingest", "leat_ingest_batches_acknowledged_total") > seen, 40)
-        if sender.poll() is not None and turn + 1 < len(PAIRS):
-            assert harness.finish(sender)["rejected"] == 0
-            sender = spread.send(harness.texts_file(folder / f"load{turn}.ndjson", range(LOAD * 4)))
-    check(spread, sender, LOAD * 4)
+        loads.wait_for_more(kind, f"{one} and {other} were parted", 40)
+    loads.check()
 
 
 def test_lost_packets_lose_no_records(filters, spread, folder):
     filters.lose(0.02)
-    check(spread, spread.send(harness.texts_file(folder / "load.ndjson", range(LOAD))), LOAD)
+    check(spread, LOAD, text=spread.send(harness.texts_file(folder / "load.ndjson", range(LOAD))))
 
 
 def test_a_slow_and_lossy_network_loses_no_records(spread, folder):
@@ -259,4 +304,4 @@ def test_a_slow_and_lossy_network_loses_no_records(spread, folder):
     if done.returncode != 0:
         pytest.skip(f"the kernel has no netem: {done.stdout.strip()}")
     spread.network.netem("delay", "40ms", "20ms", "loss", "3%")
-    check(spread, spread.send(harness.texts_file(folder / "load.ndjson", range(LOAD))), LOAD)
+    check(spread, LOAD, text=spread.send(harness.texts_file(folder / "load.ndjson", range(LOAD))))
