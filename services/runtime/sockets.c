@@ -23,10 +23,16 @@ enum {
      * answer none, and a healthy connection be cut. And asked for only by ends that queue nothing
      * that they read (PUB; a client's DEALER): when a connection breaks whose reader is full,
      * libzmq 4.3.4 ends the process at the next heartbeat ("Assertion failed: !_io_error"). ROUTER
-     * and SUB answer those of the other end, and give it up by the time to live that these carry.
-     */
+     * and SUB answer those of the other end. They give it up by the time to live that these carry
+     * only if a heartbeat was the last thing that came: any other message stops that clock. */
     HEARTBEAT_MS = 5000,
     HEARTBEAT_TIMEOUT_MS = 15000,
+
+    /* Seconds. An end that has nothing under way knows after half a minute that the other's host
+     * has fallen silent; it matters most to a SUB, whose publisher may long have given it up. */
+    KEEPALIVE_IDLE = 15,
+    KEEPALIVE_INTERVAL = 5,
+    KEEPALIVE_COUNT = 3,
 
     /* A connection that says no ZMTP in this time is closed: random bytes, port scanners. */
     HANDSHAKE_MS = 10000,
@@ -61,8 +67,8 @@ static void set_max_frame(void *socket, size_t bytes)
     zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &limit, sizeof limit);
 }
 
-/* What every socket between processes has. A host that died without a word is noticed by TCP's own
- * keepalive after a minute and a half. */
+/* What every socket between processes has. TCP's keepalive does not run while something is under
+ * way that has no answer. */
 static void *socket_new(void *zmq, int type, struct leat_error *err)
 {
     void *socket = zmq_socket(zmq, type);
@@ -73,9 +79,9 @@ static void *socket_new(void *zmq, int type, struct leat_error *err)
     set_int(socket, ZMQ_LINGER, DISCONNECT_LINGER_MS);
     set_int(socket, ZMQ_IPV6, 1);
     set_int(socket, ZMQ_TCP_KEEPALIVE, 1);
-    set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, 60);
-    set_int(socket, ZMQ_TCP_KEEPALIVE_INTVL, 10);
-    set_int(socket, ZMQ_TCP_KEEPALIVE_CNT, 3);
+    set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE);
+    set_int(socket, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_INTERVAL);
+    set_int(socket, ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT);
     set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
     set_int(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     set_int(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
