@@ -3,6 +3,7 @@
 #include "services/runtime/clock.h"
 #include "services/runtime/log.h"
 #include "services/runtime/peers_address.h"
+#include "services/runtime/peers_silence.h"
 #include "services/runtime/sockets.h"
 
 #include <stdio.h>
@@ -14,8 +15,9 @@
 enum {
     REFRESH_MS = 5000,
     STALE_MS = 10000,
+    SILENT_MS = 15000,
+    LOOKS = 3,        /* at a connection, in that time: all must find it silent */
     GOOD_ANSWERS = 3, /* without an address, until it goes */
-    QUIET_MS = 60000, /* turn is called so often when nothing is due */
 };
 
 /* One entry of the list of addresses. */
@@ -30,6 +32,8 @@ struct peer {
     uint32_t sources; /* bit i: entry i of the list leads here */
     uint8_t missing[RESOLVER_NAMES_MAX];
     bool local, connected, complained;
+    int silent;          /* looks in a row that found it silent */
+    int fd;              /* of the connection, libzmq's own; -1: there is none */
     const char *trouble; /* how the last try to shake hands failed; NULL: it did not */
     int64_t since_us;    /* of the last connect or loss */
 };
@@ -38,7 +42,8 @@ struct leat_peers {
     char *service, *peer_name, *setting;
     void *socket, *monitor;
     int resolver; /* descriptor, or -1 */
-    int64_t stale_us;
+    int64_t stale_us, silent_us;
+    int64_t look_us; /* when connections are looked at next */
     struct source sources[RESOLVER_NAMES_MAX];
     int n_sources;
     int names[RESOLVER_NAMES_MAX]; /* the resolver's i-th name belongs to sources[names[i]] */
@@ -80,7 +85,8 @@ static bool peers_add(struct leat_peers *self, const char *address, int source, 
             return leat_fail(err, "cannot connect to %.200s (setting %s): %s", address,
                              self->setting, zmq_strerror(zmq_errno()));
         peer = &self->peers[self->n_peers++];
-        *peer = (struct peer){.local = local, .connected = local, .since_us = leat_monotonic_us()};
+        *peer = (struct peer){
+            .local = local, .connected = local, .fd = -1, .since_us = leat_monotonic_us()};
         snprintf(peer->address, sizeof peer->address, "%s", address);
         peers_log(self, LEAT_DEBUG, "peer_added", peer);
     }
@@ -157,6 +163,16 @@ static void peers_event(struct leat_peers *self, unsigned event, uint32_t value,
 {
     struct peer *peer = peers_find(self, address);
     const char *trouble = peers_trouble(event, value);
+    if (peer && event == ZMQ_EVENT_CONNECTED) {
+        peer->fd = (int)value;
+        return;
+    }
+    /* A connection that was given up may end after the next one stands. */
+    if (peer && event == ZMQ_EVENT_DISCONNECTED) {
+        if (peer->fd != (int)value)
+            return;
+        peer->fd = -1;
+    }
     if (peer && trouble) {
         if (!peer->trouble || event != ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
             peer->trouble = trouble;
@@ -190,10 +206,40 @@ static void peers_read_monitor(struct leat_peers *self)
     }
 }
 
-/* Ensures 2. Returns the ms until the next address is due. */
+static void peers_reset(struct leat_peers *self, struct peer *peer)
+{
+    zmq_disconnect(self->socket, peer->address);
+    zmq_connect(self->socket, peer->address);
+    leat_metric_inc(self->resets, 1);
+    peer->connected = false;
+    peer->silent = 0;
+    peer->fd = -1;
+    peer->since_us = leat_monotonic_us();
+}
+
+/* Ensures 3. */
+static void peers_reset_silent(struct leat_peers *self)
+{
+    int64_t now = leat_monotonic_us();
+    if (now < self->look_us)
+        return;
+    int64_t pause = self->silent_us / LOOKS;
+    self->look_us = now + pause;
+    for (int i = 0; i < self->n_peers; i++) {
+        struct peer *peer = &self->peers[i];
+        bool silent = peer->connected && peers_silent(peer->fd, pause / 1000);
+        peer->silent = silent ? peer->silent + 1 : 0;
+        if (peer->silent == LOOKS) {
+            peers_log(self, LEAT_WARN, "peer_silent", peer);
+            peers_reset(self, peer);
+        }
+    }
+}
+
+/* Ensures 2. Returns the ms until the next address, or the next look at all, is due. */
 static int64_t peers_reset_stale(struct leat_peers *self)
 {
-    int64_t now = leat_monotonic_us(), due = now + QUIET_MS * INT64_C(1000);
+    int64_t now = leat_monotonic_us(), due = self->look_us;
     for (int i = 0; i < self->n_peers; i++) {
         struct peer *peer = &self->peers[i];
         if (peer->connected)
@@ -202,11 +248,8 @@ static int64_t peers_reset_stale(struct leat_peers *self)
             leat_log(peer->complained ? LEAT_DEBUG : LEAT_WARN, self->service, "peer_not_connected",
                      LEAT_S("peer", self->peer_name), LEAT_S("address", peer->address),
                      LEAT_S("reason", peer->trouble ? peer->trouble : "no answer"));
-            zmq_disconnect(self->socket, peer->address);
-            zmq_connect(self->socket, peer->address);
-            leat_metric_inc(self->resets, 1);
+            peers_reset(self, peer);
             peer->complained = true;
-            peer->since_us = now;
         }
         if (peer->since_us + self->stale_us < due)
             due = peer->since_us + self->stale_us;
@@ -219,6 +262,7 @@ int64_t leat_peers_turn(struct leat_peers *self)
     if (self->resolver >= 0)
         peers_read_resolver(self);
     peers_read_monitor(self);
+    peers_reset_silent(self);
     int64_t due = peers_reset_stale(self);
     peers_count(self);
     return due;
@@ -271,7 +315,8 @@ static bool peers_monitor(struct leat_peers *self, void *zmq, struct leat_error 
         zmq_setsockopt(self->monitor, ZMQ_RCVHWM, &unbounded, sizeof unbounded);
     if (self->monitor &&
         zmq_socket_monitor(self->socket, address,
-                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                           ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                                ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                                ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED) == 0 &&
         zmq_connect(self->monitor, address) == 0)
@@ -303,7 +348,7 @@ static void peers_metrics(struct leat_peers *self, struct leat_metrics *metrics)
                                        labels, "Addresses of a service that are connected now.");
     self->resets =
         leat_metrics_add(metrics, LEAT_COUNTER, LEAT_UNIT_COUNT, "leat_peers_resets_total", labels,
-                         "Connections begun anew because they did not come about.");
+                         "Connections begun anew: they did not come about, or fell silent.");
 }
 
 struct leat_peers *leat_peers_open(const struct leat_peers_options *options, struct leat_error *err)
@@ -318,6 +363,7 @@ struct leat_peers *leat_peers_open(const struct leat_peers_options *options, str
         return NULL;
     }
     self->stale_us = (options->stale_ms ? options->stale_ms : STALE_MS) * 1000;
+    self->silent_us = (options->silent_ms ? options->silent_ms : SILENT_MS) * 1000;
     peers_metrics(self, options->metrics);
     self->socket =
         options->topic

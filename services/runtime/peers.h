@@ -9,7 +9,9 @@
  *     answer. What is queued for an address that goes gets a second to leave.
  *  2. An address that has not been connected for `stale_ms` is disconnected and connected again: a
  *     socket that met a foreign service at that address would otherwise never try again.
- *  3. Nothing here blocks. The owner polls `items` beside its own sockets and calls
+ *  3. A connection over which the other host has not answered for `silent_ms` is given up and begun
+ *     anew (peers_silence.h). What is under way in it is lost, or comes twice.
+ *  4. Nothing here blocks. The owner polls `items` beside its own sockets and calls
  *     leat_peers_turn. */
 #ifndef LEAT_PEERS_H
 #define LEAT_PEERS_H
@@ -38,6 +40,7 @@ struct leat_peers_options {
     bool best_effort;       /* a PUSH with room for what nobody waits to send */
     int64_t refresh_ms;     /* setting peers.refresh; 0: 5 s */
     int64_t stale_ms;       /* 0: 10 s */
+    int64_t silent_ms;      /* 0: 15 s */
     leat_lookup_fn *lookup; /* NULL: getaddrinfo */
     void *lookup_arg;
 };

@@ -68,7 +68,7 @@ static void set_max_frame(void *socket, size_t bytes)
 }
 
 /* What every socket between processes has. TCP's keepalive does not run while something is under
- * way that has no answer. */
+ * way that has no answer: peers_silence.h is for that. */
 static void *socket_new(void *zmq, int type, struct leat_error *err)
 {
     void *socket = zmq_socket(zmq, type);

@@ -100,6 +100,7 @@ static bool town_open(struct town *self, const char *addresses, struct leat_erro
         .setting = "stages.address",
         .refresh_ms = 20,
         .stale_ms = 300,
+        .silent_ms = 300,
         .lookup = names_lookup,
         .lookup_arg = self->names,
     };
@@ -125,6 +126,14 @@ static int town_connected(struct town *self)
 {
     leat_peers_turn(self->peers);
     return leat_peers_connected(self->peers);
+}
+
+static int64_t town_resets(struct town *self)
+{
+    leat_peers_turn(self->peers);
+    return leat_metric_get(leat_metrics_add(self->metrics, LEAT_COUNTER, LEAT_UNIT_COUNT,
+                                            "leat_peers_resets_total",
+                                            "stage=\"test\",peer=\"stages\"", ""));
 }
 
 static bool town_send(struct town *self, const char *text)
@@ -228,16 +237,33 @@ static void a_foreign_socket_is_got_over(void **state)
     void *foreign = zmq_socket(self->zmq, ZMQ_ROUTER);
     assert_int_equal(zmq_bind(foreign, town_at(self, "tcp://127.0.1.1:#")), 0);
     assert_true(town_open(self, "tcp://127.0.1.1:#", NULL));
-    struct leat_metric *resets =
-        leat_metrics_add(self->metrics, LEAT_COUNTER, LEAT_UNIT_COUNT, "leat_peers_resets_total",
-                         "stage=\"test\",peer=\"stages\"", "");
-    rig_await(town_connected(self) == 0 && leat_metric_get(resets) > 0);
+    rig_await(town_connected(self) == 0 && town_resets(self) > 0);
     leat_socket_close(&foreign, 0);
     rig_await((self->inbox[0] = leat_socket_inbox(
                    self->zmq, NULL, town_at(self, "tcp://127.0.1.1:#"), "s", 1000, NULL)) != NULL);
     rig_await(town_connected(self) == 1);
     rig_await(town_send(self, "at last"));
     rig_await(town_hears(self, 0, "at last"));
+}
+
+/* However long: the kernel of a reader that holds back answers. */
+static void a_reader_that_holds_back_is_waited_for(void **state)
+{
+    struct town *self = *state;
+    town_bind(self, 0, "tcp://127.0.1.1:#");
+    assert_true(town_open(self, "tcp://127.0.1.1:#", NULL));
+    rig_await(town_connected(self) == 1);
+    char frame[1000] = {0};
+    int sent = 0;
+    for (int64_t quiet = leat_monotonic_us(); leat_monotonic_us() - quiet < 2000000;)
+        if (leat_peers_turn(self->peers) &&
+            zmq_send(leat_peers_socket(self->peers), frame, sizeof frame, ZMQ_DONTWAIT) >= 0) {
+            quiet = leat_monotonic_us();
+            sent++;
+        }
+    assert_int_equal(town_resets(self), 0);
+    for (int i = 0; i < sent; i++)
+        rig_await(zmq_recv(self->inbox[0], frame, sizeof frame, ZMQ_DONTWAIT) == sizeof frame);
 }
 
 static void real_names_are_looked_up(void **state)
@@ -295,6 +321,7 @@ int main(void)
         TOWN(two_names_may_lead_to_one_address),
         TOWN(a_lost_instance_is_met_again),
         TOWN(a_foreign_socket_is_got_over),
+        TOWN(a_reader_that_holds_back_is_waited_for),
         TOWN(real_names_are_looked_up),
         TOWN(malformed_addresses_are_refused),
     };
