@@ -293,6 +293,20 @@ def test_every_way_is_parted_and_heals(filters, loads):
     loads.check()
 
 
+def test_a_minute_without_a_network_is_soon_over(filters, loads):
+    """All pairs at once. TCP alone would try again only after another forty seconds."""
+    for kind in STORED:
+        loads.keep_on(kind)
+    for _, one, other in PAIRS:
+        filters.part(one, other)
+    time.sleep(60)  # the partition itself
+    for host in filters.hosts:
+        filters.heal(host)
+    for kind in STORED:
+        loads.wait_for_more(kind, "a minute without a network", 30)
+    loads.check()
+
+
 def test_lost_packets_lose_no_records(filters, spread, folder):
     filters.lose(0.02)
     check(spread, LOAD, text=spread.send(harness.texts_file(folder / "load.ndjson", range(LOAD))))
