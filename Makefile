@@ -14,7 +14,7 @@ OPTIMIZE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fn
             -Wno-format-truncation # instrumented code makes gcc see truncations that are none
 else ifeq ($(VARIANT),tsan)
 BUILD    := build/tsan
-OPTIMIZE := -O1 -fsanitize=thread -DLEAT_TEST_HOOKS
+OPTIMIZE := -O1 -fsanitize=thread -DLEAT_TEST_HOOKS -Wno-format-truncation # as above
 else ifeq ($(VARIANT),fuzz)
 BUILD    := build/fuzz
 OPTIMIZE := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
