@@ -3,6 +3,7 @@
 #include "services/leat/http_get.h"
 #include "services/runtime/clock.h"
 
+#include <math.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,8 @@
 #include <sys/socket.h>
 
 enum { ANSWER = 1 << 20, HOSTS_MAX = 64, HOST_TEXT = 64 };
+
+#define FIGURE_MOST 1e15 /* more than anything counts; all stages' together fit 64 bits */
 
 /* From metrics to figures. Those with several label sets are added up. */
 static const struct source {
@@ -89,7 +92,7 @@ static void read_line(struct top_sample *self, const char *where, int64_t at_us,
         *labels++ = '\0';
     const struct source *source = source_find(line, labels ? labels : "");
     double value = strtod(space + 1, &end);
-    if (!source || end == space + 1)
+    if (!source || end == space + 1 || !(value >= 0))
         return;
     if (source->stage)
         snprintf(name, sizeof name, "%s", source->stage);
@@ -100,10 +103,8 @@ static void read_line(struct top_sample *self, const char *where, int64_t at_us,
     if (!stage)
         return;
     double *figure = &stage->figures[source->figure];
-    if (source->figure != TOP_OLDEST)
-        *figure += value;
-    else if (value > *figure)
-        *figure = value;
+    *figure = source->figure == TOP_OLDEST ? fmax(*figure, value) : *figure + value;
+    *figure = fmin(*figure, FIGURE_MOST);
 }
 
 void top_sample_read(struct top_sample *self, const char *where, int64_t at_us, const char *text)

@@ -73,6 +73,26 @@ static void what_is_no_metric_is_passed_by(void **state)
     free(sample);
 }
 
+/* They come from whatever listens there, and are made whole numbers and widths of bars. */
+static void figures_that_nothing_counts_are_not_taken(void **state)
+{
+    (void)state;
+    struct top_sample *sample = calloc(1, sizeof *sample);
+    top_sample_read(sample, "a:1", 0,
+                    "leat_ingest_records_accepted_total nan\n"
+                    "leat_ingest_in_flight_batches -1e300\n"
+                    "leat_ingest_oldest_unacknowledged_seconds -2\n");
+    assert_int_equal(sample->n, 0);
+    top_sample_read(sample, "a:1", 0,
+                    "leat_ingest_journal_bytes inf\n"
+                    "leat_ingest_journal_bytes 1\n"
+                    "leat_ingest_oldest_unacknowledged_seconds 1e300\n");
+    const struct top_stage *ingest = top_sample_find(sample, "a:1", "ingest");
+    assert_non_null(ingest);
+    assert_true(ingest->figures[TOP_JOURNAL] == 1e15 && ingest->figures[TOP_OLDEST] == 1e15);
+    free(sample);
+}
+
 static char *drawn(const struct top_sample *before, const struct top_sample *now, bool each)
 {
     char *text = NULL;
@@ -196,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(figures_are_read_by_stage),
         cmocka_unit_test(what_is_no_metric_is_passed_by),
+        cmocka_unit_test(figures_that_nothing_counts_are_not_taken),
         cmocka_unit_test(rates_are_of_all_instances_together),
         cmocka_unit_test(ingest_shows_what_is_on_its_way),
         cmocka_unit_test(persist_shows_what_is_stored),
