@@ -3,7 +3,8 @@
  *
  *     make fuzz-seeds && build/fuzz-seeds tests/fuzz/corpus
  *
- * Seeds of text formats (card, csv, ndjson, settings, time, topics, tsv) are written by hand. */
+ * Seeds of text formats (card, config, csv, encoder_card, examples, keys, metrics, ndjson,
+ * settings, time, topics, tsv) are written by hand. */
 #include "proto/acks.h"
 #include "proto/message.h"
 #include "services/classify/linear_file.h"
@@ -12,6 +13,7 @@
 #include "services/flows/text/result.h"
 #include "tests/fuzz/fuzz.h"
 
+#include <endian.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -362,6 +364,57 @@ static void seed_model(void)
     seed("model", "file", (struct leat_span){file, size + 1});
 }
 
+/* As the file itself: the length of the header, the header, the data. */
+static void seed_tensors_file(const char *name, uint64_t length, const char *header, size_t data)
+{
+    uint8_t file[512] = {0};
+    length = htole64(length);
+    memcpy(file + 1, &length, sizeof length);
+    size_t size = 1 + sizeof length + strlen(header);
+    memcpy(file + 1 + sizeof length, header, strlen(header));
+    seed("safetensors", name, (struct leat_span){file, size + data});
+}
+
+/* After a one, the size of the data and the header. */
+static void seed_safetensors(void)
+{
+    static const char one[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}";
+    uint64_t length = sizeof one - 1;
+    seed_tensors_file("file", length, one, 8);
+    seed_tensors_file("cut", length, one, 7);
+    seed_tensors_file("more", length, one, 9);
+    seed_tensors_file("header-cut", length + 9, one, 8);
+    seed_tensors_file("header-huge", UINT64_MAX - 7, one, 8);
+    seed_tensors_file("none", 2, "{}", 0);
+    SEED("safetensors", "made",
+         "\1\40\0{\"__metadata__\":{\"format\":\"pt\"},"
+         "\"b\":{\"dtype\":\"BF16\",\"shape\":[3,1],\"data_offsets\":[16,22]},"
+         "\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},"
+         "\"c\":{\"dtype\":\"F16\",\"shape\":[],\"data_offsets\":[22,24]},"
+         "\"none\":{\"dtype\":\"U8\",\"shape\":[0,9],\"data_offsets\":[24,24]},"
+         "\"ids\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[24,32]}}");
+    SEED("safetensors", "overlap",
+         "\1\10\0{\"a\":{\"dtype\":\"U8\",\"shape\":[6],\"data_offsets\":[0,6]},"
+         "\"b\":{\"dtype\":\"U8\",\"shape\":[6],\"data_offsets\":[2,8]}}");
+    SEED("safetensors", "gap",
+         "\1\10\0{\"a\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,3]},"
+         "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}");
+    SEED("safetensors", "same",
+         "\1\4\0{\"a\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+         "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}");
+    SEED("safetensors", "shifted",
+         "\1\10\0{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
+         "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[3,7]}}");
+    SEED("safetensors", "smaller",
+         "\1\4\0{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}");
+    SEED("safetensors", "shape-huge",
+         "\1\0\0{\"a\":{\"dtype\":\"F64\",\"shape\":[4294967296,536870912,1],"
+         "\"data_offsets\":[0,0]}}");
+    SEED("safetensors", "offsets-huge",
+         "\1\10\0{\"a\":{\"dtype\":\"F16\",\"shape\":[4],"
+         "\"data_offsets\":[9223372036854775800,9223372036854775807]}}");
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -378,6 +431,7 @@ int main(int argc, char **argv)
     seed_door();
     seed_journal();
     seed_model();
+    seed_safetensors();
     SEED("score", "english", "I love this! Rents are far too high, thank you so much :(");
     SEED("score", "others",
          "\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 "
