@@ -106,22 +106,29 @@ static bool ask(const struct get *self, int fd, const char *path, char *answer, 
     return true;
 }
 
+int http_answer_read(const char *answer, const char **body)
+{
+    int status;
+    const char *end = strstr(answer, "\r\n\r\n");
+    if (!end || sscanf(answer, "HTTP/1.%*1[01] %3d", &status) != 1 || status < 100)
+        return 0;
+    *body = end + 4;
+    return status;
+}
+
 int http_get(const char *address, const char *path, int64_t until_us, char *answer, size_t room,
              const char **body, struct leat_error *err)
 {
     const struct get self = {address, until_us};
-    int status = 0, fd = connect_to(&self, err);
+    int fd = connect_to(&self, err);
     if (fd < 0)
         return 0;
     bool good = ask(&self, fd, path, answer, room, err);
     close(fd);
     if (!good)
         return 0;
-    *body = strstr(answer, "\r\n\r\n");
-    if (!*body || sscanf(answer, "HTTP/1.%*1[01] %3d", &status) != 1) {
+    int status = http_answer_read(answer, body);
+    if (status == 0)
         leat_fail(err, "%s: this is no HTTP answer", address);
-        return 0;
-    }
-    *body += 4;
     return status;
 }

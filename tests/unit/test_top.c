@@ -1,3 +1,4 @@
+#include "services/leat/http_get.h"
 #include "services/leat/top_sample.h"
 #include "services/leat/top_screen.h"
 
@@ -91,6 +92,24 @@ static void figures_that_nothing_counts_are_not_taken(void **state)
     assert_non_null(ingest);
     assert_true(ingest->figures[TOP_JOURNAL] == 1e15 && ingest->figures[TOP_OLDEST] == 1e15);
     free(sample);
+}
+
+/* Whoever asks takes 0 for no answer, with a reason. */
+static void an_answer_without_a_status_is_none(void **state)
+{
+    static const char *const none[] = {"",
+                                       "HTTP/1.1 200 OK\r\n",
+                                       "HTTP/1.1 000\r\n\r\n",
+                                       "HTTP/1.1 -12\r\n\r\n",
+                                       "HTTP/1.1 99\r\n\r\n",
+                                       "HTTP/1.2 200\r\n\r\n",
+                                       "leat\r\n\r\n"};
+    const char *body = NULL;
+    (void)state;
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        assert_int_equal(http_answer_read(none[i], &body), 0);
+    assert_int_equal(http_answer_read("HTTP/1.1 503 No\r\nA: b\r\n\r\nno\n", &body), 503);
+    assert_string_equal(body, "no\n");
 }
 
 static char *drawn(const struct top_sample *before, const struct top_sample *now, bool each)
@@ -217,6 +236,7 @@ int main(void)
         cmocka_unit_test(figures_are_read_by_stage),
         cmocka_unit_test(what_is_no_metric_is_passed_by),
         cmocka_unit_test(figures_that_nothing_counts_are_not_taken),
+        cmocka_unit_test(an_answer_without_a_status_is_none),
         cmocka_unit_test(rates_are_of_all_instances_together),
         cmocka_unit_test(ingest_shows_what_is_on_its_way),
         cmocka_unit_test(persist_shows_what_is_stored),
