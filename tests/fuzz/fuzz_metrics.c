@@ -1,5 +1,7 @@
-/* What a process answers `leat top` at /metrics: stages have a name each and figures that can be
- * drawn, and it makes no difference whether lines come at once or in two answers. */
+/* What a process answers `leat top` at /metrics: it has a status or is refused; stages have a name
+ * each and figures that can be drawn, and it makes no difference whether lines come at once or in
+ * two answers. */
+#include "services/leat/http_get.h"
 #include "services/leat/top_screen.h"
 #include "tests/fuzz/targets.h"
 
@@ -55,12 +57,21 @@ static void draw(const struct top_sample *before, const struct top_sample *now, 
     free(drawn);
 }
 
+static void check_answer(const char *text)
+{
+    const char *body = text;
+    int status = http_answer_read(text, &body);
+    FUZZ_CHECK(status == 0 || (status >= 100 && status <= 999));
+    FUZZ_CHECK(status == 0 || (body - text >= 4 && memcmp(body - 4, "\r\n\r\n", 4) == 0));
+}
+
 void fuzz_metrics(struct leat_span input)
 {
     static struct top_sample first, whole;
     char *text = text_of(input);
     size_t half = strcspn(text, "\f"); /* a byte that dictionaries and seeds can place */
     first.n = whole.n = 0;
+    check_answer(text);
     if (text[half])
         text[half] = '\n';
     top_sample_read(&whole, WHERE, 2000000, text);
