@@ -10,9 +10,11 @@ enum {
     DENIED_MS = 1000,   /* … after a refusal, which may be mended any moment */
     RECONNECT_MS = 100, /* first pause between tries; libzmq doubles it up to … */
     RECONNECT_MAX_MS = 5000,
-    HANDSHAKE_MS = 5000, /* a peer that accepts and says nothing is dropped after this */
-    HEARTBEAT_MS = 5000, /* both ends always read, so heartbeats cut only dead connections */
-    HEARTBEAT_DEAD_MS = 15000,
+    HANDSHAKE_MS = 5000,   /* a peer that accepts and says nothing is dropped after this */
+    UNANSWERED_MS = 15000, /* what the other host's kernel does not answer for so long: cut */
+    KEEPALIVE_IDLE = 15,   /* seconds; where nothing is under way */
+    KEEPALIVE_INTERVAL = 5,
+    KEEPALIVE_COUNT = 3,
     HIGH_WATER = 1000,     /* sends are bounded by credit long before */
     MAX_ANSWER = 32 << 20, /* bytes; a larger frame is no answer of ingest's */
 };
@@ -50,17 +52,20 @@ static void configure(void *socket, const char *address)
     set(socket, ZMQ_IMMEDIATE, 1);
     set(socket, ZMQ_LINGER, 0);
     set(socket, ZMQ_SNDHWM, HIGH_WATER);
-    /* Unbounded: ingest has no more answers for us than we have sends. With heartbeats, a
-     * connection that breaks while its reader is full would end the process (libzmq 4.3.4). */
+    /* Unbounded: ingest has no more answers for us than we have sends. */
     set(socket, ZMQ_RCVHWM, 0);
     set(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     set(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
     set(socket, ZMQ_CONNECT_TIMEOUT, HANDSHAKE_MS);
     set(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
-    set(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS);
-    set(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_DEAD_MS);
-    set(socket, ZMQ_HEARTBEAT_TTL, HEARTBEAT_DEAD_MS);
+    /* No heartbeats: libzmq 4.3.4 ends a process that finds one behind more frames than it may
+     * queue, when their connection is broken already. Ingest always reads, so the kernel's time
+     * limit cuts only dead connections. */
+    set(socket, ZMQ_TCP_MAXRT, UNANSWERED_MS);
     set(socket, ZMQ_TCP_KEEPALIVE, 1);
+    set(socket, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE);
+    set(socket, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_INTERVAL);
+    set(socket, ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT);
     /* With it libzmq takes IPv6 alone for a name such as localhost: only for [addresses]. */
     set(socket, ZMQ_IPV6, strchr(address, '[') != NULL);
 }

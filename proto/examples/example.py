@@ -33,8 +33,11 @@ class Client:
         self.socket.setsockopt(zmq.RCVHWM, 0)  # there are no more answers than sends
         self.socket.setsockopt(zmq.IMMEDIATE, 1)  # nothing waits for a connection that is not there
         self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 5000)
-        self.socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)
-        self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 15000)
+        self.socket.setsockopt(zmq.TCP_MAXRT, 15000)
+        self.socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        self.socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 15)
+        self.socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 5)
+        self.socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
         if keys:  # everything is encrypted, and both sides prove who they are
             self.socket.curve_serverkey, _ = load_certificate(f"{keys}/server.pub")
             self.socket.curve_publickey, self.socket.curve_secretkey = load_certificate(f"{keys}/client.key")

@@ -20,11 +20,12 @@ enum {
     KERNEL_BUFFER = 128 << 10,
 
     /* Heartbeats only between ends that always read: an end that is blocked by backpressure would
-     * answer none, and a healthy connection be cut. And asked for only by ends that queue nothing
-     * that they read (PUB; a client's DEALER): when a connection breaks whose reader is full,
-     * libzmq 4.3.4 ends the process at the next heartbeat ("Assertion failed: !_io_error"). ROUTER
-     * and SUB answer those of the other end. They give it up by the time to live that these carry
-     * only if a heartbeat was the last thing that came: any other message stops that clock. */
+     * answer none, and a healthy connection be cut. And only between ends that queue what they read
+     * without a bound (PUB reads nothing, SUB has none): when a connection breaks whose reader is
+     * full, libzmq 4.3.4 ends the process at its next heartbeat, and at one of the other end that
+     * is still in its buffer ("Assertion failed: !_io_error"). SUB gives a PUB up by the time to
+     * live that heartbeats carry only if one was the last thing that came: any other message stops
+     * that clock. */
     HEARTBEAT_MS = 5000,
     HEARTBEAT_TIMEOUT_MS = 15000,
 
@@ -45,7 +46,8 @@ enum {
      * go, later, to whoever binds that address then. */
     DISCONNECT_LINGER_MS = 1000,
 
-    /* Acks are small and repeated; a subscriber that stands still must not cost memory. */
+    /* Acks are small and repeated; a subscriber that stands still must not cost the publisher
+     * memory. */
     ACKS_HWM = 256,
     ACKS_FRAME_MAX = 1 << 20,
 
@@ -231,7 +233,7 @@ void *leat_socket_subscriber(void *zmq, const struct leat_security *security,
     void *socket = socket_new(zmq, ZMQ_SUB, err);
     if (!socket)
         return NULL;
-    set_int(socket, ZMQ_RCVHWM, ACKS_HWM);
+    set_int(socket, ZMQ_RCVHWM, 0); /* see HEARTBEAT_MS */
     set_max_frame(socket, ACKS_FRAME_MAX);
     zmq_setsockopt(socket, ZMQ_SUBSCRIBE, topic, LEAT_ID_SIZE);
     return with_keys(socket, security, err);

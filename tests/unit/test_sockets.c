@@ -33,6 +33,7 @@ static void who_may_be_full_asks_for_no_heartbeats(void **state)
     assert_non_null(router);
     assert_non_null(publisher);
     assert_int_equal(option(subscriber, ZMQ_HEARTBEAT_IVL), 0);
+    assert_int_equal(option(subscriber, ZMQ_RCVHWM), 0); /* it is sent heartbeats */
     assert_int_equal(option(router, ZMQ_HEARTBEAT_IVL), 0);
     assert_int_equal(option(router, ZMQ_SNDHWM), 128);
     assert_int_equal(option(publisher, ZMQ_HEARTBEAT_IVL), 5000);
