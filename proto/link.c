@@ -1,5 +1,7 @@
 #include "proto/link.h"
 
+#include "proto/keepalive.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +14,6 @@ enum {
     RECONNECT_MAX_MS = 5000,
     HANDSHAKE_MS = 5000,   /* a peer that accepts and says nothing is dropped after this */
     UNANSWERED_MS = 15000, /* what the other host's kernel does not answer for so long: cut */
-    KEEPALIVE_IDLE = 15,   /* seconds; where nothing is under way */
-    KEEPALIVE_INTERVAL = 5,
-    KEEPALIVE_COUNT = 3,
     HIGH_WATER = 1000,     /* sends are bounded by credit long before */
     MAX_ANSWER = 32 << 20, /* bytes; a larger frame is no answer of ingest's */
 };
@@ -62,10 +61,7 @@ static void configure(void *socket, const char *address)
      * queue, when their connection is broken already. Ingest always reads, so the kernel's time
      * limit cuts only dead connections. */
     set(socket, ZMQ_TCP_MAXRT, UNANSWERED_MS);
-    set(socket, ZMQ_TCP_KEEPALIVE, 1);
-    set(socket, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE);
-    set(socket, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_INTERVAL);
-    set(socket, ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT);
+    leat_keepalive(socket);
     /* With it libzmq takes IPv6 alone for a name such as localhost: only for [addresses]. */
     set(socket, ZMQ_IPV6, strchr(address, '[') != NULL);
 }

@@ -1,6 +1,7 @@
 #include "services/runtime/sockets.h"
 
 #include "proto/address.h"
+#include "proto/keepalive.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,12 +29,6 @@ enum {
      * that clock. */
     HEARTBEAT_MS = 5000,
     HEARTBEAT_TIMEOUT_MS = 15000,
-
-    /* Seconds. An end that has nothing under way knows after half a minute that the other's host
-     * has fallen silent; it matters most to a SUB, whose publisher may long have given it up. */
-    KEEPALIVE_IDLE = 15,
-    KEEPALIVE_INTERVAL = 5,
-    KEEPALIVE_COUNT = 3,
 
     /* A connection that says no ZMTP in this time is closed: random bytes, port scanners. */
     HANDSHAKE_MS = 10000,
@@ -69,8 +64,8 @@ static void set_max_frame(void *socket, size_t bytes)
     zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &limit, sizeof limit);
 }
 
-/* What every socket between processes has. TCP's keepalive does not run while something is under
- * way that has no answer: peers_silence.h is for that. */
+/* What every socket between processes has. A SUB needs keepalive most: its publisher may long have
+ * given it up. Where it does not run, peers_silence.h is for that. */
 static void *socket_new(void *zmq, int type, struct leat_error *err)
 {
     void *socket = zmq_socket(zmq, type);
@@ -80,10 +75,7 @@ static void *socket_new(void *zmq, int type, struct leat_error *err)
     }
     set_int(socket, ZMQ_LINGER, DISCONNECT_LINGER_MS);
     set_int(socket, ZMQ_IPV6, 1);
-    set_int(socket, ZMQ_TCP_KEEPALIVE, 1);
-    set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE);
-    set_int(socket, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_INTERVAL);
-    set_int(socket, ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT);
+    leat_keepalive(socket);
     set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
     set_int(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     set_int(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
