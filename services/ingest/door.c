@@ -14,6 +14,7 @@ enum {
     CROWDED_STEPS = 1024,
     ZONE_CHUNK = 64 * 1024,
     LINGER_MS = 1000, /* for the last answers */
+    ASKED_BESIDE = 8, /* hellos and questions for done that may wait with a client's sends */
 
     /* What is kept for a client that does not read, in times of what it may leave unanswered: a
      * clumsy one that sends a few hundred at a time and then reads shall have its answers, too. */
@@ -368,7 +369,7 @@ struct door *door_open(struct leat_host *host, const struct door_parts *parts,
     self->sessions = sessions_new((uint32_t)leat_settings_int(host->settings, "ingest.clients"));
     self->socket = leat_socket_router(
         host->zmq, host->security, leat_settings_str(host->settings, "ingest.listen"),
-        "ingest.listen", self->limits.send_bytes,
+        "ingest.listen", self->limits.send_bytes, (int)self->limits.unanswered + ASKED_BESIDE,
         (int)(UNREAD_FACTOR * self->limits.unanswered) + DONES_UNREAD, err);
     if (!self->socket || !door_refusals_open(self, host->zmq, err)) {
         door_close(&self);

@@ -48,9 +48,6 @@ enum {
 
     /* A PULL sends nothing back but the commands of ZMTP. */
     BACKWARDS_MAX = 64 << 10,
-
-    /* Frames of one client that wait to be read. */
-    ROUTER_RCVHWM = 4,
 };
 
 static void set_int(void *socket, int option, int value)
@@ -232,12 +229,15 @@ void *leat_socket_subscriber(void *zmq, const struct leat_security *security,
 }
 
 void *leat_socket_router(void *zmq, const struct leat_security *security, const char *address,
-                         const char *setting, size_t max_frame, int answers, struct leat_error *err)
+                         const char *setting, size_t max_frame, int asked, int answers,
+                         struct leat_error *err)
 {
     void *socket = socket_new(zmq, ZMQ_ROUTER, err);
     if (!socket)
         return NULL;
-    set_int(socket, ZMQ_RCVHWM, ROUTER_RCVHWM);
+    /* A client may send heartbeats of its own (see HEARTBEAT_MS), so one that keeps to what it may
+     * send must never find its queue full. libzmq notes what was read in steps of half of it. */
+    set_int(socket, ZMQ_RCVHWM, 2 * asked);
     set_int(socket, ZMQ_SNDHWM, answers);
     set_int(socket, ZMQ_RCVBUF, KERNEL_BUFFER);
     set_int(socket, ZMQ_SNDBUF, KERNEL_BUFFER);

@@ -28,10 +28,10 @@ void *leat_socket_publisher(void *zmq, const struct leat_security *security, con
 void *leat_socket_subscriber(void *zmq, const struct leat_security *security,
                              const uint8_t topic[LEAT_ID_SIZE], struct leat_error *err); /* SUB */
 
-/* The front door: unroutable answers fail with EHOSTUNREACH, a client that has not read so many
- * answers with EAGAIN. */
+/* The front door: of a client `asked` frames at least may wait to be read; unroutable answers fail
+ * with EHOSTUNREACH, a client that has not read so many `answers` with EAGAIN. */
 void *leat_socket_router(void *zmq, const struct leat_security *security, const char *address,
-                         const char *setting, size_t max_frame, int answers,
+                         const char *setting, size_t max_frame, int asked, int answers,
                          struct leat_error *err); /* ROUTER */
 
 /* Two ends of a pipe between threads (PAIR over inproc); no bound, so only for small orders. */
