@@ -3,8 +3,11 @@
 #include "services/leat/commands.h"
 #include "services/leat/http_get.h"
 #include "services/leat/options.h"
+#include "services/leat/render.h"
 #include "services/runtime/clock.h"
 #include "services/runtime/service.h"
+
+#include <string.h>
 
 enum { ANSWER = 8192 };
 
@@ -41,6 +44,29 @@ struct health {
     int64_t until_us; /* monotonic */
 };
 
+/* "SERVICE: STATE", and perhaps ": REASON". */
+static bool is_state(const char *line)
+{
+    size_t name = strspn(line, "abcdefghijklmnopqrstuvwxyz");
+    return name > 0 && strncmp(line + name, ": ", 2) == 0;
+}
+
+/* Prints an answer's lines. False at one that no process of Leat gives. */
+static bool print_states(const char *body)
+{
+    struct render render;
+    render_init(&render, stdout);
+    for (const char *line = body; *line;) {
+        size_t size = strcspn(line, "\n");
+        if (!is_state(line))
+            return false;
+        render_line(&render, (struct leat_span){(const uint8_t *)line, size}, ANSWER, false);
+        fputc('\n', stdout);
+        line += size + (line[size] == '\n');
+    }
+    return *body;
+}
+
 /* Prints what the process says of itself. False: it is not ready. */
 static bool health_check(const struct health *self, struct leat_error *err)
 {
@@ -50,9 +76,8 @@ static bool health_check(const struct health *self, struct leat_error *err)
         http_get(self->address, "/readyz", self->until_us, answer, sizeof answer, &body, err);
     if (status == 0)
         return false;
-    if (status != 200 && status != 503)
+    if ((status != 200 && status != 503) || !print_states(body))
         return leat_fail(err, "%s: answered %d: is this a process of Leat?", self->address, status);
-    fputs(body, stdout);
     return status == 200 || leat_fail(err, "%s: not ready", self->address);
 }
 

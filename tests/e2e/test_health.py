@@ -36,16 +36,33 @@ def test_a_stopped_process_is_not_waited_for_longer_than_asked(embedded):
     assert done.returncode == 1 and "no answer in time" in done.stderr
 
 
-def test_another_kind_of_server_is_told_apart():
+def health_of_server(answer):
     with socket.create_server(("127.0.0.1", 0)) as server:
         asking = subprocess.Popen(
             [harness.BIN / "leat", "health", f"127.0.0.1:{server.getsockname()[1]}"],
-            stderr=subprocess.PIPE, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         with server.accept()[0] as link:
             link.recv(4096)
-            link.sendall(b"220 mail.example\r\n")
-        assert "no HTTP answer" in asking.communicate(timeout=30)[1]
-    assert asking.returncode == 1
+            link.sendall(answer)
+        said, complained = asking.communicate(timeout=30)
+    return asking.returncode, said, complained
+
+
+@pytest.mark.parametrize("answer, told", [
+    (b"220 mail.example\r\n", "no HTTP answer"),
+    (b"HTTP/1.1 000 \r\n\r\ningest: ready\n", "no HTTP answer"),
+    (b"HTTP/1.1 200 OK\r\n\r\n<!doctype html>\n", "answered 200: is this a process of Leat?"),
+    (b"HTTP/1.1 200 OK\r\n\r\n", "answered 200: is this a process of Leat?"),
+    (b"HTTP/1.1 404 Not Found\r\n\r\ningest: ready\n", "answered 404"),
+])
+def test_another_kind_of_server_is_told_apart(answer, told):
+    status, said, complained = health_of_server(answer)
+    assert status == 1 and told in complained and said == ""
+
+
+def test_no_answer_speaks_to_the_terminal():
+    status, said, _ = health_of_server(b"HTTP/1.1 503 No\r\n\r\npersist: \x1b[2Jnot ready\n")
+    assert status == 1 and said == "persist: \N{REPLACEMENT CHARACTER}[2Jnot ready\n"
 
 
 @pytest.mark.parametrize("words", [[], ["here"], ["--timeout", "soon", "127.0.0.1:1"]])
