@@ -49,7 +49,7 @@ bool commit_enter(struct commit *self, int64_t now)
         return false;
     }
     self->open = true;
-    self->parts = self->bytes = 0;
+    self->parts = 0;
     memset(self->tallies, 0, sizeof self->tallies);
     return true;
 }
@@ -181,5 +181,6 @@ bool commit_end(struct commit *self)
     else
         undone(self, result, &err);
     self->open = self->spoilt = false;
+    self->bytes = 0; /* there is room again: who reads looks at this before it begins the next */
     return result == JOURNAL_OK;
 }

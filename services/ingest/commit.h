@@ -35,7 +35,7 @@ struct commit {
     bool spoilt;  /* it must be undone */
     bool unsure;  /* one has failed: what is on disk may be more than is known */
     size_t parts; /* messages in the open transaction */
-    size_t bytes; /* of these */
+    size_t bytes; /* of these; 0 when none is open */
     size_t parts_before;
     struct commit_tally tallies[METERS_KINDS + 1]; /* as meters_kind counts */
     uint32_t grew; /* of the last one that ended: a bit for each flow that may have new batches */

@@ -169,6 +169,19 @@ static void trouble_outside_of_a_transaction_leaves_none_to_end(void **state)
     assert_null(bench->commit.trouble);
 }
 
+/* Whoever reads asks whether there is room before the next transaction is begun. While nothing came
+ * back that began one, a full transaction was the last for ten seconds. */
+static void after_a_full_transaction_there_is_room_again(void **state)
+{
+    struct bench *bench = *state;
+    bench->commit.bytes_most = 1;
+    assert_int_equal(append(bench), JOURNAL_OK);
+    commit_add(&bench->commit, 256 * 1024);
+    assert_true(bench->commit.bytes >= bench->commit.bytes_most);
+    assert_true(commit_end(&bench->commit));
+    assert_true(bench->commit.bytes < bench->commit.bytes_most);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -177,6 +190,7 @@ int main(void)
         TEST(trouble_is_over_when_a_commit_wrote_something),
         TEST(a_disk_that_has_room_again_is_found_by_itself),
         TEST(without_trouble_nothing_is_tried),
+        TEST(after_a_full_transaction_there_is_room_again),
         TEST(what_a_failed_commit_left_on_disk_is_dispatched),
         TEST(trouble_outside_of_a_transaction_leaves_none_to_end),
     };
