@@ -45,6 +45,7 @@ struct ingest {
     struct leat_log_site undecodable;
 
     bool draining, stopping;
+    bool oneway_first; /* of the ports, in this turn */
     int64_t deadline;
     int64_t measured_at;
     struct expiry expiry;
@@ -348,6 +349,17 @@ static void wait_for_work(struct ingest *self, int64_t wait_us)
     zmq_poll(items, n, (long)((wait_us + 999) / 1000));
 }
 
+/* Either port may fill a transaction, so they are first in turn. True when more may wait. */
+static bool read_ports(struct ingest *self, int64_t now)
+{
+    bool more = false;
+    self->oneway_first = !self->oneway_first;
+    for (int i = 0; i < 2 && !self->commit.spoilt; i++)
+        more |= (i == 0) == self->oneway_first ? oneway_read(self->oneway, now)
+                                               : door_read(self->door, now);
+    return more;
+}
+
 /* Ensures: no timer is judged while acknowledgements wait; done is told only of what is on disk.
  * Returns how long to wait for the next turn. */
 static int64_t turn(struct ingest *self)
@@ -358,8 +370,7 @@ static int64_t turn(struct ingest *self)
     removals_apply(&self->removals, self->journal, &self->commit, now);
     expire_clients(self, now);
     commit_try(&self->commit, now);
-    bool more = !self->commit.spoilt && door_read(self->door, now);
-    more |= !self->commit.spoilt && oneway_read(self->oneway, now);
+    bool more = read_ports(self, now);
     end_transaction(self, more || self->commit.spoilt);
 
     int64_t wait = self->draining ? DRAIN_TICK_US : TICK_US;

@@ -982,6 +982,43 @@ static void the_one_way_port_lets_bad_records_travel_with_their_error(void **sta
     pit_socket_close(pit, push);
 }
 
+/* Each of the client's sends fills a transaction, and there is always another that waits. */
+static void the_one_way_port_has_its_turn_beside_a_busy_client(void **state)
+{
+    enum { AHEAD = 20, TEXTS = 20, TEXT = 4000, MOST = 2000 };
+    struct pit *pit = *state;
+    struct pit_client c;
+    pit_set(pit, "ingest.commit_bytes", "64KB");
+    pit_start(pit);
+    pit_client_hello(&c, pit, "miller");
+    void *push = pit_socket(pit, ZMQ_PUSH, pit->oneway);
+    msgpack_sbuffer records, frame;
+    msgpack_sbuffer_init(&records);
+    msgpack_sbuffer_init(&frame);
+    char text[TEXT + 1] = "";
+    memset(text, 'x', TEXT);
+    pit_text(&records, "1", text);
+    leat_message_oneway(&frame, "text", 1,
+                        (struct leat_span){(const uint8_t *)records.data, records.size});
+    for (int i = 1; i < TEXTS; i++)
+        pit_text(&records, "1", text);
+
+    uint64_t seq = 0;
+    while (seq < AHEAD)
+        pit_client_send_raw(&c, ++seq, "text", TEXTS, &records);
+    while (pit_metric_now(pit, "leat_ingest_oneway_frames_total", "") == 0) {
+        assert_true(seq < MOST);
+        pit_client_expect(&c, LEAT_ACK);
+        pit_client_send_raw(&c, ++seq, "text", TEXTS, &records);
+        if (seq == 2 * AHEAD)
+            assert_true(zmq_send(push, frame.data, frame.size, 0) > 0);
+    }
+    msgpack_sbuffer_destroy(&records);
+    msgpack_sbuffer_destroy(&frame);
+    pit_socket_close(pit, push);
+    pit_client_close(&c);
+}
+
 static void a_full_journal_makes_one_way_senders_wait_and_loses_nothing(void **state)
 {
     struct pit *pit = *state;
@@ -1203,6 +1240,7 @@ int main(int argc, char **argv)
         TEST(random_bytes_are_answered_error_and_harm_nobody),
         TEST(a_frame_above_the_limit_ends_only_its_own_connection),
         TEST(the_one_way_port_lets_bad_records_travel_with_their_error),
+        TEST(the_one_way_port_has_its_turn_beside_a_busy_client),
         TEST(a_full_journal_makes_one_way_senders_wait_and_loses_nothing),
         TEST(a_damaged_batch_is_set_aside_and_the_others_go_on),
         TEST(batches_of_an_unknown_kind_are_left_where_they_are),
