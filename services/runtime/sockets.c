@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <zmq.h>
 
 enum {
@@ -228,10 +230,20 @@ void *leat_socket_subscriber(void *zmq, const struct leat_security *security,
     return with_keys(socket, security, err);
 }
 
+/* libzmq counts the ids that it gives to clients from what rand() says, and ends the process when a
+ * client has given itself one that is next. Nobody can when nobody knows where it began. */
+static void seed_client_ids(void)
+{
+    unsigned seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) == (ssize_t)sizeof seed)
+        srand(seed);
+}
+
 void *leat_socket_router(void *zmq, const struct leat_security *security, const char *address,
                          const char *setting, size_t max_frame, int asked, int answers,
                          struct leat_error *err)
 {
+    seed_client_ids();
     void *socket = socket_new(zmq, ZMQ_ROUTER, err);
     if (!socket)
         return NULL;

@@ -16,6 +16,15 @@
 
 #include <cmocka.h>
 
+enum {
+    ASKED = 72,       /* frames that a client may have sent unanswered */
+    READ_BEFORE = 35, /* of others, before: fewer than libzmq takes note of */
+    NOTICED_S = 10,   /* what happens at all happens in this time */
+    ZMTP_GREETING = 64,
+    ZMTP_COMMAND = 4, /* a flag */
+    HELLO_BYTES = 5,
+};
+
 static int option(void *socket, int name)
 {
     int value = -1;
@@ -50,16 +59,33 @@ static void who_may_be_full_asks_for_no_heartbeats(void **state)
     zmq_ctx_term(zmq);
 }
 
-/* --- a client that sets heartbeats ------------------------------------------------------------ */
+/* --- ids ---------------------------------------------------------------------------------------
+ */
 
-enum {
-    ASKED = 72,       /* frames that a client may have sent unanswered */
-    READ_BEFORE = 35, /* of others, before: fewer than libzmq takes note of */
-    NOTICED_S = 10,   /* what happens at all happens in this time */
-    ZMTP_GREETING = 64,
-    ZMTP_COMMAND = 4, /* a flag */
-    HELLO_BYTES = 5,
-};
+/* A client that gave itself the id that libzmq had for the next ended the process. */
+static void nobody_can_tell_the_ids_of_clients_beforehand(void **state)
+{
+    (void)state;
+    struct leat_error err;
+    void *zmq = zmq_ctx_new();
+    srand(1); /* as every process begins */
+    uint32_t foreseen = (uint32_t)rand();
+    srand(1);
+    void *router = leat_socket_router(zmq, NULL, "inproc://door", "s", 1000, ASKED, 128, &err);
+    void *client = zmq_socket(zmq, ZMQ_DEALER);
+    assert_non_null(router);
+    assert_int_equal(zmq_connect(client, "inproc://door"), 0);
+    assert_int_equal(zmq_send(client, "", 0, 0), 0);
+    uint8_t id[5];
+    assert_int_equal(zmq_recv(router, id, sizeof id, 0), sizeof id);
+    uint32_t given = (uint32_t)id[1] << 24 | (uint32_t)id[2] << 16 | (uint32_t)id[3] << 8 | id[4];
+    assert_int_not_equal(given, foreseen);
+    leat_socket_close(&client, 0);
+    leat_socket_close(&router, 0);
+    zmq_ctx_term(zmq);
+}
+
+/* --- a client that sets heartbeats ------------------------------------------------------------ */
 
 /* Greeting and READY of a DEALER (ZMTP 3.1, NULL: RFC 23 and 37), and what ROUTER says to that. */
 static int zmtp_connect(void *router)
@@ -152,6 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_may_be_full_asks_for_no_heartbeats),
+        cmocka_unit_test(nobody_can_tell_the_ids_of_clients_beforehand),
         cmocka_unit_test(a_client_that_dies_behind_its_heartbeat_ends_nobody),
     };
     return cmocka_run_group_tests_name("sockets", tests, NULL, NULL);
