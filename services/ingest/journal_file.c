@@ -43,12 +43,16 @@ bool journal_file_lock(struct journal_file *self, const char *dir, struct leat_e
 {
     memset(self, 0, sizeof *self);
     self->lock = -1;
-    if (mkdir(dir, 0750) != 0 && errno != EEXIST)
+    char path[PATH_BYTES], holder[32] = "";
+    bool made = mkdir(dir, 0750) == 0;
+    if (!made && errno != EEXIST)
         return leat_fail(err, "cannot make the journal's folder %s: %s", dir, strerror(errno));
     if (!realpath(dir, self->dir))
         return leat_fail(err, "cannot find the journal's folder %s: %s", dir, strerror(errno));
+    path_of(self, "..", path);
+    if (made && !folder_sync(path, err))
+        return false;
 
-    char path[PATH_BYTES], holder[32] = "";
     path_of(self, "lock", path);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (fd < 0)
