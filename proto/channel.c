@@ -153,8 +153,9 @@ static void watch_link(struct channel *self, int64_t now)
     }
     if (waiting(self) && now - self->quiet_since >= self->silent_ms) {
         channel_begin_again(self);
-        if (self->silent_ms < SILENT_MAX_MS)
-            self->silent_ms *= 2;
+        self->silent_ms *= 2;
+        if (self->silent_ms > SILENT_MAX_MS)
+            self->silent_ms = SILENT_MAX_MS;
         channel_tell(self, "silent");
     }
 }
