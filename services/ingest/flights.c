@@ -24,7 +24,8 @@ struct flight {
     size_t bytes;
     bool unqueued; /* it went out although the window was full: there was nothing to wait for */
     uint32_t attempt;
-    uint32_t chain; /* next of its hash bucket, or of the free list */
+    uint32_t overtaken; /* attempts because others came back; the rest were probes */
+    uint32_t chain;     /* next of its hash bucket, or of the free list */
     uint32_t by_seq_prev, by_seq_next;
     uint32_t by_order_prev, by_order_next; /* order of the last copy's sending */
     struct copy copies[KNOWN_COPIES];      /* [0] the first; then a ring */
@@ -40,6 +41,7 @@ struct flights {
     uint32_t oldest, newest;        /* by seq */
     uint32_t first_sent, last_sent; /* by order */
     size_t batches, bytes;
+    size_t once, once_bytes; /* of these: sent once so far */
 
     uint64_t order;      /* last given */
     uint64_t order_back; /* highest that has come back */
@@ -51,7 +53,8 @@ struct flights {
 
     int64_t back_at;  /* when something came back last, or when the window was last empty */
     uint32_t probes;  /* since then */
-    int64_t probe_at; /* the last of them */
+    uint64_t probe;   /* the last that was due as one */
+    int64_t again_at; /* when something was sent again last */
 
     int64_t judged_at, hold_until, scan_at;
 
@@ -154,9 +157,20 @@ static void by_seq_remove(struct flights *self, uint32_t i)
         self->newest = f->by_seq_prev;
 }
 
+/* What was sent again has left the window: it was lost, or is set aside somewhere, and will wait
+ * for nothing that follows. */
+static void leave_window(struct flights *self, const struct flight *f)
+{
+    if (f->attempt > 1)
+        return;
+    self->once--;
+    self->once_bytes -= f->bytes;
+}
+
 static void drop(struct flights *self, uint32_t i)
 {
     struct flight *f = &self->flights[i];
+    leave_window(self, f);
     uint32_t *link = &self->buckets[bucket_of(self, f->seq)];
     while (*link != i)
         link = &self->flights[*link].chain;
@@ -239,7 +253,7 @@ bool flights_open(const struct flights *self, size_t instances)
 {
     if (self->batches >= FLIGHTS_BATCHES_MOST)
         return false;
-    return self->batches < (instances > 1 ? instances : 1) || self->bytes < flights_size(self);
+    return self->once < (instances > 1 ? instances : 1) || self->once_bytes < flights_size(self);
 }
 
 void flights_sent(struct flights *self, uint64_t seq, size_t bytes, int64_t now)
@@ -254,7 +268,7 @@ void flights_sent(struct flights *self, uint64_t seq, size_t bytes, int64_t now)
     uint32_t i = self->free;
     struct flight *f = &self->flights[i];
     self->free = f->chain;
-    bool unqueued = self->batches == 0 || self->bytes >= flights_size(self);
+    bool unqueued = self->once == 0 || self->once_bytes >= flights_size(self);
     *f = (struct flight){.seq = seq, .bytes = bytes, .attempt = 1, .unqueued = unqueued};
     f->copies[0] = (struct copy){1, ++self->order, now};
     uint32_t *head = &self->buckets[bucket_of(self, seq)];
@@ -264,6 +278,8 @@ void flights_sent(struct flights *self, uint64_t seq, size_t bytes, int64_t now)
     by_seq_append(self, i);
     self->batches++;
     self->bytes += bytes;
+    self->once++;
+    self->once_bytes += bytes;
 }
 
 uint32_t flights_resent(struct flights *self, uint64_t seq, int64_t now)
@@ -272,14 +288,17 @@ uint32_t flights_resent(struct flights *self, uint64_t seq, int64_t now)
     if (i == NONE)
         return 0;
     struct flight *f = &self->flights[i];
+    leave_window(self, f);
     f->attempt++;
     f->copies[1 + f->attempt % (KNOWN_COPIES - 1)] = (struct copy){f->attempt, ++self->order, now};
     by_order_remove(self, i);
     by_order_append(self, i);
-    if (i == self->oldest) {
+    if (seq == self->probe)
         self->probes++;
-        self->probe_at = now;
-    }
+    else
+        f->overtaken++;
+    self->probe = 0;
+    self->again_at = now;
     return f->attempt;
 }
 
@@ -380,11 +399,22 @@ static uint32_t overtaken(struct flights *self, int64_t now)
         const struct copy *copy = last_copy(f);
         if (copy->order >= self->order_back || waited(self, copy, now) < least)
             break;
-        if (waited(self, copy, now) >= rtt_timeout_of(&self->rtt, f->attempt))
+        if (waited(self, copy, now) >= rtt_timeout_of(&self->rtt, f->overtaken + 1))
             return i;
     }
     self->scan_at = now + SCAN_PAUSE_US;
     return NONE;
+}
+
+/* The batch that was sent the fewest times, the oldest of these: one that is set aside again and
+ * again (somebody holds its row) must not keep those behind it, that were lost, from their turn. */
+static uint32_t least_sent(const struct flights *self)
+{
+    uint32_t least = self->oldest;
+    for (uint32_t i = self->oldest; i != NONE; i = self->flights[i].by_seq_next)
+        if (self->flights[i].attempt < self->flights[least].attempt)
+            least = i;
+    return least;
 }
 
 /* Keeps invariant M4 (tests/model). */
@@ -396,7 +426,7 @@ static bool probe_due(const struct flights *self, int64_t now)
         pause *= 2;
     if (pause > most)
         pause = most;
-    return now - (self->probes > 0 ? self->probe_at : self->back_at) >= pause;
+    return now - (self->again_at > self->back_at ? self->again_at : self->back_at) >= pause;
 }
 
 bool flights_due(struct flights *self, int64_t now, struct flights_due *out)
@@ -413,7 +443,8 @@ bool flights_due(struct flights *self, int64_t now, struct flights_due *out)
     if (probe) {
         if (!probe_due(self, now))
             return false;
-        i = self->oldest;
+        i = least_sent(self);
+        self->probe = self->flights[i].seq;
     }
     *out = (struct flights_due){self->flights[i].seq, self->flights[i].attempt + 1, probe};
     return true;

@@ -9,11 +9,14 @@
  *     last two busy seconds and twice the time that a batch takes when it waits for no other (so
  *     batches wait about two seconds, or as long as they take themselves, however slow the store
  *     is), or while there are fewer batches in flight than instances to work on them. What is
- *     allowed is never less than one batch and overshoots by less than one.
+ *     allowed is never less than one batch and overshoots by less than one. What was sent again
+ *     does not count any more: it was lost, or is set aside (somebody holds its row), for as long
+ *     as that takes.
  *  2. A batch is sent again only after its timeout (rtt.h), and only if something that was sent
  *     later than its last copy has come back: a slow store alone makes nothing due.
- *  3. While nothing comes back at all, only the batch with the lowest seq is sent again, as a
- *     probe, at pauses that double up to FLIGHTS_PROBE_MOST_US.
+ *  3. While nothing comes back at all, only one batch is sent again at a time, as a probe, at
+ * pauses that double up to FLIGHTS_PROBE_MOST_US: the one that was sent the fewest times, so that
+ * one which never comes back keeps no others from being found.
  *  4. After a stop of the caller itself (no flights_due for FLIGHTS_GAP_US) nothing is judged for
  *     FLIGHTS_GRACE_US, so that the acks which wait in sockets can be read first.
  *  5. A standstill (nothing came back for a timeout: an outage, a stop of the caller, a stage that
@@ -34,7 +37,7 @@ enum {
     FLIGHTS_PROBE_MOST_US = 30 * 1000 * 1000, /* longest pause between probes */
     FLIGHTS_GAP_US = 1000 * 1000,
     FLIGHTS_GRACE_US = 500 * 1000,
-    FLIGHTS_BATCHES_MOST = 65536, /* in flight at once: 144 bytes of memory each */
+    FLIGHTS_BATCHES_MOST = 65536, /* in flight at once: 148 bytes of memory each */
 };
 
 struct flights;

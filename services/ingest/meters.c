@@ -41,7 +41,7 @@ static void open_kind(struct meters_kind *k, struct leat_metrics *metrics, const
         COUNTER(k->resent, "batches_resent_total",
                 "Batches sent again because they had not come back in time."),
         COUNTER(k->probes, "batches_probed_total",
-                "Of those: the oldest one, sent while nothing came back at all."),
+                "Of those: sent one at a time, while nothing came back at all."),
         COUNTER(k->returned, "batches_acknowledged_total", "Batches that came back."),
         GAUGE(k->in_flight_batches, "in_flight_batches", "Batches sent and not acknowledged."),
         GAUGE(k->in_flight_bytes, "in_flight_bytes", "Bytes of these."),

@@ -101,7 +101,7 @@ static void an_outage_causes_no_storm(void **state)
     /* Ten minutes: pauses of 1, 2, 4, 8, 16 and then 30 s. */
     assert_int_equal(sky->resent, sky->probes);
     assert_in_range(sky->probes, 20, 26);
-    assert_int_equal(sky->last, oldest);
+    assert_int_equal(sky->last, oldest + sky->probes - 1); /* each another batch */
 }
 
 static void probe_pauses_grow(void **state)
@@ -149,12 +149,13 @@ static void a_probe_that_comes_back_brings_the_lost_ones(void **state)
         send_one(sky, 64 * KB);
     pass(sky, 60ll * SECOND);
     /* Everything was lost; the latest probe is the first to arrive anywhere. */
-    size_t probes = sky->probes;
-    ack(sky, first, (uint32_t)probes + 1);
+    uint64_t latest = first + sky->probes - 1;
+    ack(sky, latest, 2);
     pass(sky, 20ll * SECOND);
-    assert_int_equal(sky->resent, probes + 99);
-    for (uint64_t seq = first + 1; seq < first + 100; seq++)
-        ack(sky, seq, 2);
+    assert_int_equal(sky->resent - sky->probes, 99);
+    for (uint64_t seq = first; seq < first + 100; seq++)
+        if (seq != latest)
+            ack(sky, seq, 2);
     assert_int_equal(flights_batches(sky->flights), 0);
 }
 
@@ -185,6 +186,57 @@ static void the_last_batch_waits_for_a_probe_as_nothing_came_later(void **state)
     pass(sky, 1500 * MS);
     assert_int_equal(sky->probes, 1);
     assert_int_equal(sky->resent, 1);
+}
+
+/* A batch that is set aside wherever it comes (somebody holds its row), beside traffic of five
+ * seconds that comes back. Its seq. */
+static uint64_t set_aside(struct sky *sky)
+{
+    settle(sky);
+    uint64_t aside = sky->next;
+    send_one(sky, 1024 * KB);
+    for (int i = 0; i < 250; i++) {
+        send_one(sky, 64 * KB);
+        pass(sky, 20 * MS);
+        ack(sky, sky->next - 1, 1);
+    }
+    return aside;
+}
+
+static void what_is_set_aside_keeps_no_others_back(void **state)
+{
+    struct sky *sky = *state;
+    uint64_t aside = set_aside(sky);
+    pass(sky, 3600ll * SECOND);
+    assert_int_equal(flights_size(sky->flights), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_true(flights_open(sky->flights, 1));
+        send_one(sky, 64 * KB);
+        pass(sky, 20 * MS);
+        ack(sky, sky->next - 1, 1);
+    }
+    assert_int_equal(flights_batches(sky->flights), 1);
+    assert_true(flights_acked(sky->flights, aside, 1, sky->now));
+}
+
+static void what_was_lost_behind_one_that_is_set_aside_goes_out_again(void **state)
+{
+    enum { LOST = 8 };
+    struct sky *sky = *state;
+    uint64_t aside = set_aside(sky), first = sky->next, again = 0;
+    for (int i = 0; i < LOST; i++)
+        send_one(sky, 64 * KB);
+    /* Copies of them come back at once, and nothing else wants to follow. */
+    struct flights_due due;
+    for (int64_t end = sky->now + 30ll * SECOND; sky->now < end; sky->now += 50 * MS)
+        while (flights_due(sky->flights, sky->now, &due)) {
+            uint32_t attempt = flights_resent(sky->flights, due.seq, sky->now);
+            again += due.seq >= first;
+            if (due.seq != aside)
+                ack(sky, due.seq, attempt);
+        }
+    assert_int_equal(again, LOST);
+    assert_int_equal(flights_batches(sky->flights), 1);
 }
 
 static void a_batch_lost_again_and_again_waits_longer_each_time(void **state)
@@ -640,6 +692,8 @@ int main(void)
         TEST(a_probe_that_comes_back_brings_the_lost_ones),
         TEST(a_lost_batch_is_sent_again_after_later_ones_came_back),
         TEST(the_last_batch_waits_for_a_probe_as_nothing_came_later),
+        TEST(what_is_set_aside_keeps_no_others_back),
+        TEST(what_was_lost_behind_one_that_is_set_aside_goes_out_again),
         TEST(a_batch_lost_again_and_again_waits_longer_each_time),
         TEST(an_ack_that_comes_twice_counts_once),
         TEST(a_stop_of_the_process_itself_sends_nothing_again),
