@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <zmq.h>
 
+enum { REST_LOADS = 20 };
+
 enum state { FREE, WORKING, FAILED };
 
 /* Every lane has a load: empty while it is free. `rows` and `bytes` are of the load that it was
@@ -14,6 +16,7 @@ struct lane {
     enum state state;
     uint64_t number; /* of that load */
     size_t rows, bytes;
+    uint64_t rests_until; /* the number of the first load that it is given again */
     struct store_counts store;
     struct triage_counts triage;
 };
@@ -98,7 +101,7 @@ struct load *crew_give(struct crew *self, struct load *load, bool beside)
         return NULL;
     for (size_t i = 0; i < self->n; i++) {
         struct lane *lane = &self->lanes[i];
-        if (lane->state != FREE)
+        if (lane->state != FREE || self->next_number < lane->rests_until)
             continue;
         struct load *empty = lane->load;
         lane->load = load;
@@ -147,6 +150,32 @@ uint64_t crew_earliest(const struct crew *self)
     return earliest;
 }
 
+static struct lane *find_free(struct crew *self)
+{
+    for (size_t i = 0; i < self->n; i++)
+        if (self->lanes[i].state == FREE)
+            return &self->lanes[i];
+    return NULL;
+}
+
+/* A load that could not be written goes to a lane that is free: that one may have a session where
+ * no other is to be had, as the last of a role's or a server's connections. Its own lane rests for
+ * some loads. */
+static struct lane *move_load(struct lane *from, struct lane *to, uint64_t rests_until)
+{
+    struct load *empty = to->load;
+    to->load = from->load;
+    to->number = from->number;
+    to->rows = from->rows;
+    to->bytes = from->bytes;
+    to->rests_until = 0;
+    from->load = empty;
+    from->rows = from->bytes = 0;
+    from->state = FREE;
+    from->rests_until = rests_until;
+    return to;
+}
+
 void crew_retry(struct crew *self)
 {
     bool any = false;
@@ -154,6 +183,9 @@ void crew_retry(struct crew *self)
         struct lane *lane = &self->lanes[i];
         if (lane->state != FAILED)
             continue;
+        struct lane *other = find_free(self);
+        if (other)
+            lane = move_load(lane, other, self->next_number + REST_LOADS);
         any = true;
         lane->state = WORKING;
         writer_give(lane->writer, lane->load);

@@ -29,8 +29,8 @@ bool crew_take(struct crew *self, int wait_ms, struct writer_result *out, uint64
 /* The number of the earliest load that is not written yet; that of the next one when all are. */
 uint64_t crew_earliest(const struct crew *self);
 
-/* Tries all that could not be written again; if there is nothing of that, looks whether the store
- * answers. Only while nobody works. */
+/* Tries all that could not be written again, with another writer where one is free; if there is
+ * nothing of that, looks whether the store answers. Only while nobody works. */
 void crew_retry(struct crew *self);
 
 /* How many writers work, and how many hold a load that they could not write. */

@@ -107,3 +107,19 @@ def test_a_key_that_somebody_holds_holds_only_its_batch_up(make_cluster, folder)
             holder.rollback()
     assert answers[0]["committed"] == 5000
     assert cluster.query(EXACT) == [(5000, 5000)]
+
+
+def test_one_connection_is_enough(make_cluster, postgres, folder):
+    """A role, or a full server, that has no second one to give: the session that is there goes on."""
+    (owner,), = postgres.query("SELECT current_user")
+    postgres.query(f"CREATE ROLE narrow LOGIN CONNECTION LIMIT 1; GRANT {owner} TO narrow")
+    try:
+        cluster = make_cluster(settings={"store.url": postgres.conninfo + " user=narrow"})
+        path = harness.texts_file(folder / "t.ndjson", range(LOAD))
+        with sending(cluster.endpoint, path) as answers:
+            until("a second session was wanted", lambda: "53300" in cluster["persist"].log())
+        assert answers[0]["committed"] == LOAD
+        cluster.close()
+        assert cluster.query(EXACT) == [(LOAD, LOAD)]
+    finally:
+        postgres.query("DROP OWNED BY narrow CASCADE; DROP ROLE narrow")
