@@ -19,6 +19,8 @@ enum {
     PAUSE_MIN_US = 250000, /* before another child, when the last could not open its stage */
     PAUSE_MAX_US = 30000000,
     END_WAIT_MS = 1000, /* for a child whose end we have heard of */
+    TURN_US = 1000000,  /* while a child is at work we look at least so often; … */
+    STOOD_US = 2000000, /* … after so long we stood still, and perhaps the child did, too */
     SHORTEST = 3,       /* timeouts are halved so often at most */
 };
 
@@ -37,6 +39,7 @@ struct leat_child {
     pid_t pid;
     int64_t retry_us, pause_us;
     int64_t busy_us; /* since when it is opening, or working on the oldest job */
+    int64_t turned_us;
     int64_t timeout_us;
     bool opened_once;
     bool says_ready;  /* what the stage in this child last said */
@@ -121,7 +124,7 @@ static void child_ended(struct leat_child *self, bool timeout)
     child_process_end(self->pid, timeout ? 0 : END_WAIT_MS, how, sizeof how);
     child_pipe_close(&self->pipe);
     self->state = CHILD_DOWN;
-    self->retry_us = 0;
+    self->retry_us = front ? 0 : leat_monotonic_us() + PAUSE_MIN_US;
     leat_metric_inc(self->restarts, 1);
     if (front && !child_had_several(self))
         child_blame(self, front, timeout, how);
@@ -280,8 +283,19 @@ static void child_turn_down(struct leat_child *self)
         child_unavailable(self, err.text);
 }
 
+/* Whoever froze this process (a container that was paused, a SIGSTOP) has frozen the child as well:
+ * that time is not its work's. */
+static void child_allow_for_stop(struct leat_child *self)
+{
+    int64_t now = leat_monotonic_us();
+    if (self->turned_us && now - self->turned_us > STOOD_US)
+        self->busy_us += now - self->turned_us;
+    self->turned_us = now;
+}
+
 int64_t leat_child_turn(struct leat_child *self)
 {
+    child_allow_for_stop(self);
     if (self->state != CHILD_DOWN)
         child_read_all(self);
     if (self->state != CHILD_DOWN && child_time_left(self) == 0)
@@ -297,7 +311,7 @@ int64_t leat_child_turn(struct leat_child *self)
     /* When the other end is gone, reading will tell. */
     child_pipe_flush(&self->pipe);
     int64_t left = child_time_left(self);
-    return left < 0 ? -1 : left / 1000 + 1;
+    return left < 0 ? -1 : (left < TURN_US ? left : TURN_US) / 1000 + 1;
 }
 
 /* --- the owner's side ----------------------------------------------------------------------- */

@@ -7,7 +7,8 @@
  * Ensures:
  *  1. Batches come back in the order in which they were given, with their records in their order.
  *  2. When the child dies or takes longer than child.timeout over a batch (then it is killed; what
- *     it waits for outside does not count, as long as it says so: leat_stage_waits), another is
+ *     it waits for outside does not count, as long as it says so: leat_stage_waits; nor does time
+ *     in which the parent was stopped), another is
  *     started and given that batch's records in halves until the killer stands alone: only that
  *     record gets the error `crashed` or `timeout`. A batch of one record is given twice: one death
  *     alone may have come from outside.

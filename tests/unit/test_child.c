@@ -332,6 +332,30 @@ static void one_death_from_outside_blames_nobody(void **state)
     leat_batch_destroy(&batch);
 }
 
+/* A container that is paused: both stand still, and the clock goes on. */
+static void time_in_which_both_were_stopped_is_not_the_record_s(void **state)
+{
+    struct yard *self = *state;
+    enum leat_verdict verdict;
+    yard_set(self, "child.timeout=3s");
+    assert_true(yard_open(self, NULL));
+    struct leat_batch *batch = yard_grind(self, (const char *const[]){"pid"}, 1);
+    leat_batch_destroy(&batch);
+    pid_t pid = atoi(self->sides);
+    assert_true(pid > 1);
+    kill(pid, SIGSTOP);
+    yard_give(self, 2, (const char *const[]){"oat"}, 1);
+    sleep(4); /* nobody takes a turn */
+    yard_turn(self);
+    kill(pid, SIGCONT);
+    batch = yard_take(self, &verdict);
+    assert_ground(batch, 0, "oat!@0");
+    leat_batch_destroy(&batch);
+    batch = yard_grind(self, (const char *const[]){"pid"}, 1);
+    leat_batch_destroy(&batch);
+    assert_int_equal(atoi(self->sides), pid); /* it is the same child */
+}
+
 static void the_other_batch_is_given_again(void **state)
 {
     struct yard *self = *state;
@@ -513,6 +537,7 @@ int main(int argc, char **argv)
         YARD(only_the_record_that_hangs_gets_an_error),
         YARD(a_poisoned_batch_of_one_is_found_too),
         YARD(one_death_from_outside_blames_nobody),
+        YARD(time_in_which_both_were_stopped_is_not_the_record_s),
         YARD(the_other_batch_is_given_again),
         YARD(records_with_an_error_are_not_given),
         YARD(a_verdict_comes_back),
