@@ -95,7 +95,9 @@ static bool stopping(void *arg)
 }
 
 /* Every session: durable commits (synchronous_commit may be more than on, not less), no endless
- * waits for locks, and room for a load in the temporary tables' memory. */
+ * waits for locks, and room for a load in the temporary tables' memory. What is set here stays for
+ * the session, whatever the server reads in its settings later; so synchronous_commit is set even
+ * where it is right. */
 static bool set_up(struct postgres *self, struct connection_failure *failure)
 {
     char sql[512];
@@ -103,8 +105,8 @@ static bool set_up(struct postgres *self, struct connection_failure *failure)
              "SET lock_timeout = %lld; SET statement_timeout = 0; SET TimeZone = 'UTC';"
              "SET idle_in_transaction_session_timeout = '60s'; SET temp_buffers = '32MB';"
              "SET default_transaction_isolation = 'read committed';"
-             "SELECT set_config('synchronous_commit', 'on', false)"
-             " WHERE current_setting('synchronous_commit') IN ('off', 'local')",
+             "SELECT set_config('synchronous_commit', CASE WHEN how IN ('off', 'local') THEN 'on'"
+             " ELSE how END, false) FROM current_setting('synchronous_commit') how",
              (long long)self->options.lock_timeout_ms);
     struct connection_done done;
     return connection_run(self->connection, sql, NULL, 0, &done, failure);

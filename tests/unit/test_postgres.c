@@ -733,22 +733,68 @@ static void a_role_without_the_right_to_create_may_write(void **state)
     writer_close(&writer);
 }
 
+/* A session of persist cannot be asked for its settings; a trigger can. */
+static void watch_settings(void)
+{
+    assert_true(cluster_execute(
+        cluster.conninfo, "CREATE TABLE seen (how text, memory text); CREATE FUNCTION see() RETURNS"
+                          " trigger AS $$ BEGIN TRUNCATE seen; INSERT INTO seen VALUES"
+                          " (current_setting('synchronous_commit'), current_setting('work_mem'));"
+                          " RETURN NULL; END $$ LANGUAGE plpgsql;"
+                          "CREATE TRIGGER see AFTER INSERT ON texts EXECUTE FUNCTION see()"));
+}
+
 static void commits_are_durable_unless_more_is_asked_for(void **state)
 {
     (void)state;
+    static const char *const asked[][2] = {
+        {"off", "on"}, {"local", "on"}, {"on", "on"}, {"remote_apply", "remote_apply"}};
+    watch_settings();
+    for (unsigned i = 0; i < sizeof asked / sizeof *asked; i++) {
+        struct writer writer;
+        char url[400];
+        snprintf(url, sizeof url, "%s options='-c synchronous_commit=%s'", cluster.conninfo,
+                 asked[i][0]);
+        writer_open_at(&writer, url);
+        writer_write(&writer, texts_many(1, 1 + i, 1000 + i, "a", 10, "t"));
+        assert_answer(cluster.conninfo, "SELECT how FROM seen", asked[i][1]);
+        writer_close(&writer);
+    }
+}
+
+static void reload_with(const char *settings[2])
+{
+    for (size_t i = 0; i < 2; i++) /* each must be a statement alone */
+        assert_true(cluster_execute(cluster.conninfo, settings[i]));
+    assert_true(cluster_execute(cluster.conninfo, "SELECT pg_reload_conf()"));
+}
+
+/* Another setting of the same reload tells when the session has read it. */
+static void commits_stay_durable_when_the_server_reads_its_settings_again(void **state)
+{
+    (void)state;
     struct writer writer;
-    char url[400];
-    snprintf(url, sizeof url, "%s options='-c synchronous_commit=off'", cluster.conninfo);
-    writer_open_at(&writer, url);
-    writer_write(&writer, texts_many(1, 1, 1000, "a", 10, "t"));
-    /* Its own session cannot be asked; a trigger can. */
-    assert_true(cluster_execute(
-        cluster.conninfo, "CREATE TABLE seen (how text); CREATE FUNCTION see() RETURNS trigger"
-                          " AS $$ BEGIN INSERT INTO seen VALUES (current_setting("
-                          "'synchronous_commit')); RETURN NULL; END $$ LANGUAGE plpgsql;"
-                          "CREATE TRIGGER see AFTER INSERT ON texts EXECUTE FUNCTION see()"));
-    writer_write(&writer, texts_many(1, 2, 2000, "b", 10, "t"));
-    assert_answer(cluster.conninfo, "SELECT how FROM seen", "on");
+    const char *off[] = {"ALTER SYSTEM SET synchronous_commit = off",
+                         "ALTER SYSTEM SET work_mem = '5MB'"};
+    const char *as_before[] = {"ALTER SYSTEM RESET synchronous_commit",
+                               "ALTER SYSTEM RESET work_mem"};
+    watch_settings();
+    writer_open(&writer);
+    writer_write(&writer, texts_many(1, 1, 1000, "a", 1, "t"));
+    assert_answer(cluster.conninfo, "SELECT * FROM seen", "on|4MB");
+    reload_with(off);
+    char *seen = NULL;
+    int64_t deadline = leat_monotonic_us() + PATIENCE_US;
+    for (unsigned i = 2; !(seen && strstr(seen, "5MB")) && leat_monotonic_us() < deadline; i++) {
+        free(seen);
+        writer_write(&writer, texts_many(1, i, 1000 + i, "a", 1, "t"));
+        seen = cluster_ask(cluster.conninfo, "SELECT * FROM seen");
+        usleep(5000);
+    }
+    reload_with(as_before);
+    assert_string_equal(seen, "on|5MB");
+    assert_int_equal(writer.store->counts.connects, 1);
+    free(seen);
     writer_close(&writer);
 }
 
@@ -778,6 +824,8 @@ int main(void)
         cmocka_unit_test(what_cannot_get_better_is_told_from_what_can),
         cmocka_unit_test_setup(a_role_without_the_right_to_create_may_write, empty),
         cmocka_unit_test_setup(commits_are_durable_unless_more_is_asked_for, empty),
+        cmocka_unit_test_setup(commits_stay_durable_when_the_server_reads_its_settings_again,
+                               empty),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
