@@ -51,8 +51,9 @@ static bool read_ack(struct leat_span packed, struct leat_ack *ack)
         return false;
     memcpy(ack->kind, kind.data, kind.size);
     ack->kind[kind.size] = '\0';
-    return leat_wire_number(next_value(&rest), &ack->seq) && next_u32(&rest, &ack->attempt) &&
-           next_u32(&rest, &ack->committed) && next_u32(&rest, &ack->dead);
+    return leat_wire_number(next_value(&rest), &ack->seq) && ack->seq <= INT64_MAX &&
+           next_u32(&rest, &ack->attempt) && next_u32(&rest, &ack->committed) &&
+           next_u32(&rest, &ack->dead);
 }
 
 bool leat_acks_read(struct leat_span frame, uint8_t run[LEAT_ID_SIZE],

@@ -85,7 +85,7 @@ static bool read_head_value(struct leat_batch_head *head, int field, struct leat
         ok = read_id(value, head->run);
         break;
     case 5:
-        ok = read_number(value, UINT64_MAX, &head->seq);
+        ok = read_number(value, INT64_MAX, &head->seq); /* stores keep it as one of these */
         break;
     case 6:
         ok = read_number(value, INT64_MAX, &number);

@@ -16,7 +16,7 @@ struct leat_batch_head {
     char kind[LEAT_MAX_KIND + 1];
     uint8_t origin[LEAT_ID_SIZE]; /* of the journal: made once, with it */
     uint8_t run[LEAT_ID_SIZE];    /* of the ingest process: made at every start */
-    uint64_t seq;                 /* the journal's key; (origin, seq, index) names a record */
+    uint64_t seq;                 /* the journal's: with origin and index it names a record */
     int64_t stamp;                /* version of the first record, µs since 1970; then +1 each */
     uint32_t attempt;             /* 1 for the first sending */
     uint32_t count;               /* items that follow */

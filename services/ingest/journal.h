@@ -124,7 +124,7 @@ struct journal_batch {
 
 /* What the journal gave it. Record i has version stamp + i. */
 struct journal_given {
-    uint64_t seq;  /* 1, 2, ... over all kinds; 0 with a count of 0 */
+    uint64_t seq;  /* 1, 2, ... INT64_MAX over all kinds; 0 with a count of 0 */
     int64_t stamp; /* max(now_us, last version + 1), µs; 0 with a count of 0 */
 };
 
@@ -132,8 +132,8 @@ struct journal_given {
  * held its client_seq and keeps the answer (the oldest go when there are too many).
  * JOURNAL_FULL when max_bytes would be passed, except in an empty journal; JOURNAL_NO_DISK when
  * disk for it cannot be reserved; JOURNAL_REFUSED when stamp + count would pass INT64_MAX (a clock
- * gone wild must not use the numbers up silently), when client_seq is not held + 1, or when
- * something is out of bounds. */
+ * gone wild must not use the numbers up silently), when the seq would, when client_seq is not held
+ * + 1, or when something is out of bounds. */
 enum journal_result journal_append(struct journal *self, const struct journal_batch *batch,
                                    int64_t now_us, struct journal_given *given,
                                    struct leat_error *err);

@@ -98,7 +98,10 @@ static bool stamp_give(const struct journal *self, const struct journal_batch *b
         return true;
     const int64_t last = self->now.state.last_version;
     const uint64_t next = (uint64_t)(now_us > last ? now_us - 1 : last) + 1;
-    if (next > (uint64_t)INT64_MAX - batch->count || self->now.state.next_seq == UINT64_MAX)
+    if (self->now.state.next_seq > INT64_MAX) /* above that no other stage takes one */
+        return leat_fail(err, "the journal has no numbers left for batches after %" PRId64,
+                         INT64_MAX);
+    if (next > (uint64_t)INT64_MAX - batch->count)
         return leat_fail(err,
                          "the journal has no versions left for %" PRIu32 " records after %" PRId64
                          " at clock %" PRId64 " us: is the clock right?",

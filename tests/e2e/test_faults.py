@@ -11,7 +11,8 @@ journal of an older program     here, from tests/data/journal
 journal damaged or foreign      unit/test_journal: any_flipped_bit_…, a_file_that_was_cut_off_…,
                                 what_is_not_a_journal_…, a_state_that_is_not_right_…; here: what it says
 numbers near 2^32, end of int64 unit/test_journal: seqs_pass_2_32_in_order,
-                                versions_that_are_used_up_are_refused; here in PostgreSQL
+                                seqs_that_are_used_up_…, versions_that_are_used_up_are_refused;
+                                here in PostgreSQL
 two persists, the same batch    unit/test_postgres: two_persists_with_the_same_batches_…; here as well
 a clock stepped backwards       unit/test_journal: versions_never_repeat_when_the_clock_steps_back
 versions of equal clocks        unit/test_store: of_equal_versions_the_larger_origin_wins
@@ -170,16 +171,20 @@ def test_numbers_near_2_32_and_at_the_end_of_int64(make_cluster, folder, tap):
     cluster = make_cluster(settings={"persist.address": tap.endpoint})
     harness.send(cluster.endpoint, harness.texts_file(folder / "a.ndjson", range(6)), wait="accepted")
     (head, items), = tap.batches(6)
-    for seq, stamp in ((2**32 - 1, 2**62), (2**32, 2**62), (2**63 - 1, 2**63 - 7)):
+    for seq, stamp in ((2**32 - 1, 2**62), (2**32, 2**62 + 6), (2**32 + 1, 2**62 + 12),
+                       (2**63 - 1, 2**63 - 7)):
         tap.push(cluster, [({**head, "seq": seq, "stamp": stamp}, items)])
         harness.until(f"batch {seq} is stored", lambda: cluster.query(
-            "SELECT count(*) FROM texts WHERE version >= %s AND seq = ANY(%s)", stamp,
-            [seq, 2**32 - 1])[0][0] == 6)
-    assert cluster.query("SELECT max(version) FROM texts")[0][0] == 2**63 - 2
-    # What no column can hold is refused, and nothing suffers.
-    tap.push(cluster, [({**head, "seq": 2**63, "stamp": 2**62}, items),
-                       ({**head, "seq": 9, "stamp": 2**63 - 3}, items),
-                       ({**head, "seq": 2**64 - 1, "stamp": 2**64 - 1}, items)])
+            "SELECT min(version) FROM texts")[0][0] == stamp)
+        assert cluster.query("SELECT seq, min(version), max(version), count(*) FROM texts"
+                             " GROUP BY seq") == [(seq, stamp, stamp + 5, 6)]
+    # What no column can hold is refused, and nothing suffers. Each would be six rows more.
+    too_large = ((2**63, 2**62), (2**63 + 5, 2**62), (2**64 - 1, 2**62), (9, 2**63 - 3),
+                 (10, 2**64 - 1))
+    tap.push(cluster, [({**head, "seq": seq, "stamp": stamp}, items.replace(b"\xa2t", b"\xa2%d" % i))
+                       for i, (seq, stamp) in enumerate(too_large)])
+    harness.until("they are refused", lambda: counter(
+        cluster["persist"], "leat_stage_dropped_total", reason="undecodable") == len(too_large))
     tap.push(cluster, [(head, items.replace(b"t0", b"x0"))])
     harness.until("it goes on", lambda: cluster.query("SELECT count(*) FROM texts WHERE id = 'x0'")
                   == [(1,)])

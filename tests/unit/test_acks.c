@@ -9,7 +9,7 @@ static const uint8_t run[LEAT_ID_SIZE] = {9, 8, 7};
 
 static const struct leat_ack samples[] = {
     {"text", 1, 1, 400, 0},
-    {"series", UINT64_MAX, UINT32_MAX, 0, UINT32_MAX},
+    {"series", INT64_MAX, UINT32_MAX, 0, UINT32_MAX},
     {"text", 300, 2, 99, 1},
 };
 
@@ -149,6 +149,31 @@ static void what_is_no_acks_is_refused(void **state)
     assert_int_equal(seen.n, 0);
 }
 
+/* As those of batches: no journal gives a larger one. */
+static void seqs_end_with_int64(void **state)
+{
+    (void)state;
+    static const struct leat_ack last = {"text", INT64_MAX, 1, 1, 0};
+    static const struct leat_ack above[] = {{"text", (uint64_t)INT64_MAX + 1, 1, 1, 0},
+                                            {"text", UINT64_MAX, 1, 1, 0}};
+    struct seen seen;
+    struct leat_error err;
+    uint8_t got[LEAT_ID_SIZE];
+    msgpack_sbuffer frame;
+    msgpack_sbuffer_init(&frame);
+    leat_acks_write(&frame, run, &last, 1);
+    assert_true(read_copy(frame.data, frame.size, got, &seen, NULL));
+    assert_true(seen.n == 1 && seen.acks[0].seq == INT64_MAX);
+    for (size_t i = 0; i < sizeof above / sizeof above[0]; i++) {
+        msgpack_sbuffer_clear(&frame);
+        leat_acks_write(&frame, run, &above[i], 1);
+        assert_false(read_copy(frame.data, frame.size, got, &seen, &err));
+        assert_string_equal(err.text, "acks: number 0 is not what it must be");
+        assert_int_equal(seen.n, 0);
+    }
+    msgpack_sbuffer_destroy(&frame);
+}
+
 static void what_a_later_version_adds_is_ignored(void **state)
 {
     (void)state;
@@ -168,6 +193,7 @@ int main(void)
         cmocka_unit_test(cut_acks_are_refused_wherever_they_are_cut),
         cmocka_unit_test(random_and_damaged_bytes_do_no_harm),
         cmocka_unit_test(what_is_no_acks_is_refused),
+        cmocka_unit_test(seqs_end_with_int64),
         cmocka_unit_test(what_a_later_version_adds_is_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

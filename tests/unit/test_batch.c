@@ -100,6 +100,7 @@ static void the_largest_head_fits_its_bound(void **state)
     memset(head.stage, 's', LEAT_MAX_STAGE);
     memset(head.kind, 'k', LEAT_MAX_KIND);
     head.stage[LEAT_MAX_STAGE] = head.kind[LEAT_MAX_KIND] = '\0';
+    head.seq = INT64_MAX;
     head.stamp = INT64_MAX;
     head.count = 0;
     msgpack_sbuffer frame;
@@ -108,6 +109,7 @@ static void the_largest_head_fits_its_bound(void **state)
     assert_true(frame.size + 8 <= LEAT_BATCH_HEAD_MAX);
     struct leat_batch *batch = read_copy(frame.data, frame.size, NULL);
     assert_non_null(batch);
+    assert_true(batch->head.seq == head.seq);
     assert_true(batch->head.stamp == head.stamp);
     assert_memory_equal(batch->head.fingerprint, head.fingerprint, LEAT_FINGERPRINT_SIZE);
     leat_batch_destroy(&batch);
@@ -252,6 +254,25 @@ static void a_head_must_be_complete_and_right(void **state)
         assert_non_null(strstr(err.text, keys[i]));
         for (size_t k = 0; k < sizeof wrong / sizeof wrong[0]; k++)
             assert_null(read_with(keys[i], bytes_text(wrong[k]), &err));
+    }
+}
+
+/* A store has no larger number: what passed here would be stored as a negative one. */
+static void seqs_end_with_int64(void **state)
+{
+    (void)state;
+    struct leat_batch *batch =
+        read_with("seq", bytes_text("\xcf\x7f\xff\xff\xff\xff\xff\xff\xff"), NULL);
+    assert_non_null(batch);
+    assert_true(batch->head.seq == INT64_MAX);
+    leat_batch_destroy(&batch);
+    static const char *const above[] = {"\xcf\x80\x00\x00\x00\x00\x00\x00\x00",
+                                        "\xcf\x80\x00\x00\x00\x00\x00\x00\x05",
+                                        "\xcf\xff\xff\xff\xff\xff\xff\xff\xff"};
+    for (size_t i = 0; i < sizeof above / sizeof above[0]; i++) {
+        struct leat_error err = {""};
+        assert_null(read_with("seq", bytes_span(above[i], 9), &err));
+        assert_string_equal(err.text, "head: seq is not what it must be");
     }
 }
 
@@ -423,6 +444,7 @@ int main(void)
         cmocka_unit_test(a_cut_batch_is_refused_wherever_it_is_cut),
         cmocka_unit_test(random_and_damaged_bytes_do_no_harm),
         cmocka_unit_test(a_head_must_be_complete_and_right),
+        cmocka_unit_test(seqs_end_with_int64),
         cmocka_unit_test(another_version_is_refused),
         cmocka_unit_test(unknown_keys_are_ignored_and_the_first_of_equal_ones_counts),
         cmocka_unit_test(a_huge_count_takes_no_memory),

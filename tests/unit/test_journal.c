@@ -461,6 +461,43 @@ static void seqs_pass_2_32_in_order(void **state)
     assert_int_equal(stream(bench, "text", NULL, NULL), 6);
 }
 
+static void seq_before_the_end(struct disk_state *disk)
+{
+    disk->next_seq = INT64_MAX - 1;
+}
+
+/* A store has no larger number, and batches with one would be refused by every other stage. */
+static void seqs_that_are_used_up_are_refused(void **state)
+{
+    struct bench *bench = *state;
+    struct journal_given given;
+    bench_open(bench);
+    journal_close(&bench->journal);
+    state_edit(bench, seq_before_the_end, true);
+    bench_open(bench);
+    begin(bench);
+    assert_int_equal(append(bench, "text", 100), INT64_MAX - 1);
+    assert_int_equal(append(bench, "text", 100), INT64_MAX);
+    assert_int_equal(append_at(bench, "text", 100, 1, 1, &given), JOURNAL_REFUSED);
+    assert_non_null(strstr(bench->err.text, "no numbers left for batches"));
+    commit(bench);
+
+    /* It stays so, and what it gave can be sent and acknowledged. */
+    journal_close(&bench->journal);
+    bench_open(bench);
+    begin(bench);
+    assert_int_equal(append_at(bench, "text", 100, 1, 1, &given), JOURNAL_REFUSED);
+    commit(bench);
+    uint64_t first, last;
+    assert_int_equal(stream(bench, "text", &first, &last), 2);
+    assert_int_equal(first, INT64_MAX - 1);
+    assert_int_equal(last, INT64_MAX);
+    begin(bench);
+    assert_true(ack(bench, "text", INT64_MAX));
+    commit(bench);
+    assert_int_equal(stream(bench, "text", NULL, NULL), 1);
+}
+
 /* --- full ------------------------------------------------------------------------------------ */
 
 static void a_full_journal_refuses_and_takes_again_after_acks(void **state)
@@ -1451,6 +1488,7 @@ int main(void)
         PROMISE(versions_never_repeat_when_the_clock_steps_back),
         PROMISE(versions_that_are_used_up_are_refused),
         PROMISE(seqs_pass_2_32_in_order),
+        PROMISE(seqs_that_are_used_up_are_refused),
         PROMISE(a_full_journal_refuses_and_takes_again_after_acks),
         PROMISE(the_first_batch_of_an_empty_journal_is_never_too_large),
         PROMISE(a_full_map_undoes_the_transaction_and_deleting_still_works),
