@@ -31,6 +31,7 @@ import contextlib
 import gzip
 import json
 import os
+import pathlib
 import random
 import re
 import signal
@@ -553,38 +554,58 @@ def server_sessions(program):
     return [int(pid) for pid in re.findall(r"event=store_opened .*server_pid=(\d+)", program.log())]
 
 
-def test_a_persist_is_stopped_in_mid_copy(make_cluster, folder, postgres):
+# Every tenth row of a COPY waits while a test holds the lock; those before it are in the table.
+HOLDS_ROWS = """
+    CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN new; END $$;
+    CREATE TRIGGER hold BEFORE INSERT ON texts FOR EACH ROW WHEN (new.id LIKE '%9')
+        EXECUTE FUNCTION hold()"""
+
+
+def test_a_persist_is_stopped_in_mid_copy_and_holds_keys_that_another_needs(
+        make_cluster, folder, postgres):
     cluster = make_cluster(persist=2, settings={
         "persist.lock_timeout": "4s", "persist.blocker_age": "2s", "persist.wait_busy": "200ms"})
+    cluster.query(HOLDS_ROWS)
     n = 90000 // harness.PATIENCE
     path = harness.texts_file(folder / "load.ndjson", range(n), "much is said in text {i} " * 10)
     sender = harness.send_in_background(cluster.endpoint, path)
     harness.some_rows(cluster)
-    stopped = cluster["persist", 1]
+    stopped, other = cluster["persist", 1], cluster["persist", 0]
 
-    def one_waits_for(event):
+    def all_want_more():
+        return cluster.query("SELECT bool_and(wait_event IS NOT DISTINCT FROM 'ClientRead')"
+                             " FROM pg_stat_activity WHERE pid = ANY(%s)",
+                             server_sessions(stopped))[0][0]
+
+    def copies_with_rows(event):
         return cluster.query(
-            "SELECT pid FROM pg_stat_activity WHERE pid = ANY(%s) AND state = 'active'"
-            " AND query LIKE '%%COPY%%' AND %s IN (wait_event_type, wait_event)",
-            server_sessions(stopped), event)
+            "SELECT pid FROM pg_stat_progress_copy JOIN pg_stat_activity USING (pid)"
+            " WHERE relid = 'texts'::regclass AND tuples_processed > 0 AND wait_event = %s"
+            " AND pid = ANY(%s)", event, server_sessions(stopped))
+
+    def stands_still():
+        tasks = pathlib.Path(f"/proc/{stopped.pid}/task").iterdir()
+        return all(harness.state(f"{stopped.pid}/task/{task.name}") == "T" for task in tasks)
 
     def is_stopped_in_copy():
-        """Its COPYs begin while the table is locked, and cannot go on when it is not any more."""
-        with contextlib.closing(psycopg2.connect(postgres.conninfo)) as locker:
-            locker.cursor().execute("LOCK TABLE texts IN SHARE MODE")
-            harness.until("a COPY waits", lambda: one_waits_for("Lock"), 10)
+        with contextlib.closing(psycopg2.connect(postgres.conninfo)) as holder:
+            holder.cursor().execute("SELECT pg_advisory_lock(1)")
+            harness.until("a COPY waits", lambda: copies_with_rows("advisory"))
             stopped.process.send_signal(signal.SIGSTOP)
-        deadline = time.monotonic() + 0.5
-        while time.monotonic() < deadline:  # a small one has been sent whole, and ends
-            time.sleep(0.1)
-            met = one_waits_for("ClientRead")
+            harness.until("it is stopped", stands_still)
+        # The server reads what it has been sent: of a small COPY that was all of it.
+        harness.until("the server wants more of it", all_want_more)
+        met = copies_with_rows("ClientRead")
         if not met:
             stopped.process.send_signal(signal.SIGCONT)
         return met
 
-    harness.until("persist is stopped in the middle of a COPY", is_stopped_in_copy)
+    harness.until("persist is stopped in the middle of a COPY", is_stopped_in_copy, 60)
+    ended = counter(other, "leat_persist_blockers_ended_total")
     assert sender.poll() is None
     assert harness.finish(sender, 90)["committed"] == n  # while it is stopped
+    assert stands_still() and counter(other, "leat_persist_blockers_ended_total") > ended
     stopped.process.send_signal(signal.SIGCONT)
     assert count(cluster) == (n, n) and dead(cluster) == 0
     more = harness.texts_file(folder / "more.ndjson", range(n, n + 2000))
