@@ -59,6 +59,28 @@ static void who_may_be_full_asks_for_no_heartbeats(void **state)
     zmq_ctx_term(zmq);
 }
 
+/* Else it would hold a descriptor for the 30 s that libzmq would give it. */
+static void who_connects_and_does_not_go_on_is_given_10_s_at_every_socket(void **state)
+{
+    (void)state;
+    const uint8_t topic[LEAT_ID_SIZE] = {0};
+    static const char any[] = "tcp://127.0.0.1:*";
+    struct leat_error err;
+    void *zmq = zmq_ctx_new();
+    void *sockets[] = {leat_socket_inbox(zmq, NULL, any, "s", 1000, &err),
+                       leat_socket_output(zmq, NULL, &err),
+                       leat_socket_side_output(zmq, NULL, &err),
+                       leat_socket_publisher(zmq, NULL, any, "s", &err),
+                       leat_socket_subscriber(zmq, NULL, topic, &err),
+                       leat_socket_router(zmq, NULL, any, "s", 1000, 72, 128, &err)};
+    for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++) {
+        assert_non_null(sockets[i]);
+        assert_int_equal(option(sockets[i], ZMQ_HANDSHAKE_IVL), 10000);
+        leat_socket_close(&sockets[i], 0);
+    }
+    zmq_ctx_term(zmq);
+}
+
 /* --- ids ---------------------------------------------------------------------------------------
  */
 
@@ -178,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_may_be_full_asks_for_no_heartbeats),
+        cmocka_unit_test(who_connects_and_does_not_go_on_is_given_10_s_at_every_socket),
         cmocka_unit_test(nobody_can_tell_the_ids_of_clients_beforehand),
         cmocka_unit_test(a_client_that_dies_behind_its_heartbeat_ends_nobody),
     };
