@@ -785,20 +785,17 @@ static void a_failing_disk_undoes_all_of_it_and_nothing_is_lost(void **state)
     pit_client_close(&c);
 }
 
-static void who_sends_more_than_the_credit_is_busy(void **state)
+/* Sends without heed until one of the sends is answered busy; then it waits, and goes on. Frames
+ * that wait in one pipe are read together, so some of so many are above what may be unanswered. */
+static void send_until_busy(struct pit *pit, const char *name)
 {
-    struct pit *pit = *state;
     struct pit_client c;
-    enum { SENDS = 60 }; /* answers to so many are kept for who does not read at once */
-    pit_set(pit, "ingest.send_bytes", "4KB");
-    pit_set(pit, "text.max_bytes", "1KB");
-    pit_set(pit, "ingest.credit", "4KB");
-    pit_set(pit, "ingest.unanswered", "4");
-    pit_start(pit);
-    pit_client_hello(&c, pit, "greedy");
-    /* Frames that wait in one pipe are read together, so some of so many are above it. */
+    /* SENDS: answers to so many are kept for who does not read at once. */
+    enum { SENDS = 60, ROUNDS = 200 };
     uint64_t next = 1, busy = 0;
-    while (busy == 0) {
+    pit_start(pit);
+    pit_client_hello(&c, pit, name);
+    for (int i = 0; i < ROUNDS && busy == 0; i++) {
         for (uint64_t seq = next; seq < next + SENDS; seq++)
             pit_client_send(&c, seq, 30);
         for (int answers = 0; answers < SENDS;) {
@@ -808,9 +805,28 @@ static void who_sends_more_than_the_credit_is_busy(void **state)
             next += c.m.type == LEAT_ACK;
         }
     }
-    /* It waits, and goes on. */
+    assert_true(busy > 0);
     send_until_taken(&c, next, 30);
     pit_client_close(&c);
+}
+
+/* Each of the two bounds alone: the other one is out of reach. */
+static void who_sends_more_bytes_than_the_credit_is_busy(void **state)
+{
+    struct pit *pit = *state;
+    pit_set(pit, "ingest.send_bytes", "4KB");
+    pit_set(pit, "text.max_bytes", "1KB");
+    pit_set(pit, "ingest.credit", "4KB");
+    pit_set(pit, "ingest.unanswered", "1000");
+    send_until_busy(pit, "greedy");
+}
+
+static void who_has_more_sends_unanswered_than_allowed_is_busy(void **state)
+{
+    struct pit *pit = *state;
+    pit_set(pit, "ingest.credit", "64MB");
+    pit_set(pit, "ingest.unanswered", "4");
+    send_until_busy(pit, "hasty");
 }
 
 static void more_records_than_the_limit_are_an_error(void **state)
@@ -1233,7 +1249,8 @@ int main(int argc, char **argv)
         TEST(a_full_journal_is_busy_and_goes_on_when_it_empties),
         TEST(a_disk_without_room_is_busy_and_not_ready_until_there_is),
         TEST(a_failing_disk_undoes_all_of_it_and_nothing_is_lost),
-        TEST(who_sends_more_than_the_credit_is_busy),
+        TEST(who_sends_more_bytes_than_the_credit_is_busy),
+        TEST(who_has_more_sends_unanswered_than_allowed_is_busy),
         TEST(more_records_than_the_limit_are_an_error),
         TEST(a_client_that_reads_no_answers_holds_up_nobody),
         TEST(settings_that_may_change_do_so_at_a_reload),
