@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import datetime
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -35,6 +36,7 @@ def run(*words):
 def must(*words):
     done = run(*words)
     assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}"
+    return done.stdout
 
 
 class Network:
@@ -86,19 +88,40 @@ class Network:
         must("ip", "netns", "exec", self.space(host), "iptables", "-w", action, chain, *words)
 
     def part(self, one, other):
-        """Nothing passes between the two, and nobody is told."""
+        """Nothing passes between the two, and nobody is told. The other one counts what comes."""
+        self.rule("-I", other, "INPUT", "-s", self.address[one])
         for chain, way in (("INPUT", "-s"), ("OUTPUT", "-d")):
             self.rule("-A", one, chain, way, self.address[other], "-j", "DROP")
 
-    def heal(self, one):
-        for chain in ("INPUT", "OUTPUT"):
-            self.rule("-F", one, chain)
+    def heal(self, *hosts):
+        for host in hosts:
+            for chain in ("INPUT", "OUTPUT"):
+                self.rule("-F", host, chain)
+
+    def packets(self, host, chain, *words):
+        """How many have met the rules that say so."""
+        rules = must("ip", "netns", "exec", self.space(host), "iptables", "-w", "-v", "-S", chain)
+        return sum(int(re.search(r" -c (\d+) ", line)[1]) for line in rules.splitlines()
+                   if line.startswith("-A") and all(word in line for word in words))
+
+    def come(self, one, other):
+        """How many packets have come from the one to the other since they were parted."""
+        return self.packets(other, "INPUT", f"-s {self.address[one]}/32")
+
+    def kept_back(self, one, other):
+        """How many of either to the other were dropped."""
+        return (self.packets(one, "INPUT", f"-s {self.address[other]}/32", "-j DROP") +
+                self.packets(one, "OUTPUT", f"-d {self.address[other]}/32", "-j DROP"))
 
     def lose(self, share):
         """Every host loses that share of what comes in."""
         for host in self.hosts:
             self.rule("-A", host, "INPUT", "-m", "statistic", "--mode", "random", "--probability",
                       str(share), "-j", "DROP")
+
+    def lost(self):
+        """How many packets that was so far."""
+        return sum(self.packets(host, "INPUT", "--probability", "-j DROP") for host in self.hosts)
 
     def netem(self, *words):
         for host in self.hosts:
@@ -269,9 +292,12 @@ class Loads:
 
     def wait_for_more(self, kind, why, seconds):
         seen = self.spread.came_back(kind)
-        harness.until(f"something of {kind} comes back after {why}",
-                      lambda: self.senders[kind].poll() is not None or
-                      self.spread.came_back(kind) > seen, seconds)
+
+        def more():
+            self.keep_on(kind)  # of a load that is through nothing comes any more
+            return self.spread.came_back(kind) > seen
+
+        harness.until(f"something of {kind} comes back after {why}", more, seconds)
 
     def check(self):
         check(self.spread, self.SIZE, **self.senders)
@@ -282,13 +308,31 @@ def loads(spread, folder):
     return Loads(spread, folder)
 
 
+def part_all(filters, pairs, seconds):
+    """Parts the pairs for so long, and sees to it that nothing passes; how many packets each of them
+    would have sent."""
+    for one, other in pairs:
+        filters.part(one, other)
+
+    def come():
+        return [filters.come(one, other) for one, other in pairs]
+
+    before = harness.until("nothing is on the way any more", lambda: (now := come()) == come() and now)
+    time.sleep(seconds)  # the partition itself
+    assert come() == before
+    dropped = [filters.kept_back(one, other) for one, other in pairs]
+    filters.heal(*filters.hosts)
+    return dropped
+
+
 def test_every_way_is_parted_and_heals(filters, loads):
     """Each pair in turn, for longer than what decides there is at its usual pace."""
     for kind, one, other in PAIRS:
-        loads.keep_on(kind)
-        filters.part(one, other)
-        time.sleep(3)  # the partition itself
-        filters.heal(one)
+        def is_parted_while_they_talk():
+            loads.keep_on(kind)
+            return part_all(filters, [(one, other)], 3) != [0]
+
+        harness.until(f"{one} and {other} are parted while they talk", is_parted_while_they_talk)
         loads.wait_for_more(kind, f"{one} and {other} were parted", 40)
     loads.check()
 
@@ -297,11 +341,8 @@ def test_a_minute_without_a_network_is_soon_over(filters, loads):
     """All pairs at once. TCP alone would try again only after another forty seconds."""
     for kind in STORED:
         loads.keep_on(kind)
-    for _, one, other in PAIRS:
-        filters.part(one, other)
-    time.sleep(60)  # the partition itself
-    for host in filters.hosts:
-        filters.heal(host)
+    dropped = part_all(filters, [pair for _, *pair in PAIRS], 60)
+    assert sum(dropped) > 0
     for kind in STORED:
         loads.wait_for_more(kind, "a minute without a network", 30)
     loads.check()
@@ -310,6 +351,7 @@ def test_a_minute_without_a_network_is_soon_over(filters, loads):
 def test_lost_packets_lose_no_records(filters, spread, folder):
     filters.lose(0.02)
     check(spread, LOAD, text=spread.send(harness.texts_file(folder / "load.ndjson", range(LOAD))))
+    assert filters.lost() > 0
 
 
 def test_a_slow_and_lossy_network_loses_no_records(spread, folder):
