@@ -19,6 +19,15 @@ TORTURE = harness.ROOT / "tests" / "torture"
 SANITIZED = harness.BUILD.name.endswith("san")
 
 
+@contextlib.contextmanager
+def torture_modules():
+    sys.path.insert(0, str(TORTURE))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(TORTURE))
+
+
 def run(program, *words, timeout=480):
     """The lines of JSON that it prints. When it takes too long it is told to end, PostgreSQL included,
     and what is left of it is killed."""
@@ -57,13 +66,10 @@ def test_the_rate_is_back_within_seconds_after_a_kill():
 @pytest.mark.skipif(SANITIZED, reason="it is about the torture itself")
 def test_the_judge_of_the_torture_finds_every_fault(own_postgres, folder):
     """What is lost, doubled or wrong must be seen, or the torture would prove nothing."""
-    sys.path.insert(0, str(TORTURE))
-    try:
+    with torture_modules():
         import crowd
         import kinds
         import verdict
-    finally:
-        sys.path.remove(str(TORTURE))
     expected = crowd.Expected()
     expected.take([(f"k{i}", {"id": f"k{i}", "text": f"text {i}"}, None) for i in range(20)], "text")
     expected.take([("k0", {"id": "k0", "text": "newer"}, None)], "text")
@@ -110,6 +116,9 @@ def test_the_judge_of_the_torture_finds_every_fault(own_postgres, folder):
     bury(1, "void")
     bury(2, "k5")
     assert judged() == (5, 1, 7)
+    own_postgres.query("ALTER TABLE texts DROP CONSTRAINT texts_pkey")
+    own_postgres.query("INSERT INTO texts SELECT * FROM texts WHERE id IN ('k9', 'k10')")
+    assert judged() == (5, 3, 7)
 
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers and valgrind do not go together")

@@ -53,7 +53,8 @@ def send_all(endpoint, kind, records):
 
 
 def rows(conninfo, table, key, aside):
-    """{key: hash of all other columns but those aside}."""
+    """{key: hash of all other columns but those aside}, and how many rows there are besides: of keys
+    that are there already."""
     with contextlib.closing(psycopg2.connect(conninfo)) as connection:
         with connection.cursor() as cursor:
             cursor.execute("SELECT quote_ident(column_name) FROM information_schema.columns"
@@ -62,15 +63,18 @@ def rows(conninfo, table, key, aside):
             content = ", ".join(name for name, in cursor.fetchall())
             names = ", ".join(f"{column}::text" for column in key)
             cursor.execute(f"SELECT md5(ROW({content})::text), {names} FROM {table}")
-            return {row[1:]: row[0] for row in cursor}
+            found = {row[1:]: row[0] for row in cursor}
+            return found, cursor.rowcount - len(found)
 
 
 def compare_kind(verdict, kind, expected, store, reference):
     perhaps = expected.perhaps.get(kind.name, {}).keys() - expected.sure.get(kind.name, {}).keys()
     for table, (key, aside) in kind.tables.items():
-        here = rows(store, table, key, aside)
-        there = {k: row for k, row in rows(reference, table, key, aside).items()
-                 if k[0] not in expected.deleted}
+        here, doubled = rows(store, table, key, aside)
+        there, _ = rows(reference, table, key, aside)
+        there = {k: row for k, row in there.items() if k[0] not in expected.deleted}
+        if doubled:
+            verdict.say("doubled", doubled, f"{table}: rows of keys that are there already")
         lost = [k for k in there if k not in here and k[0] not in perhaps]
         if lost:
             verdict.say("lost", len(lost), f"{table}: {lost[:5]}")
