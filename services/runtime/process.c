@@ -223,6 +223,8 @@ static bool process_turn(struct process *self)
 
 /* --- opening and closing -------------------------------------------------------------------- */
 
+/* The first thing that a process opens, and before it says anything: a signal that comes sooner
+ * ends it as it would any program, and there is nothing yet to drain. */
 static bool process_open_signals(struct process *self, struct leat_error *err)
 {
     sigset_t set;

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import types
 
 import msgpack
 import pytest
@@ -119,6 +120,18 @@ def test_the_judge_of_the_torture_finds_every_fault(own_postgres, folder):
     own_postgres.query("ALTER TABLE texts DROP CONSTRAINT texts_pkey")
     own_postgres.query("INSERT INTO texts SELECT * FROM texts WHERE id IN ('k9', 'k10')")
     assert judged() == (5, 3, 7)
+
+
+@pytest.mark.parametrize("status, log, expected", [
+    (0, "event=ready", True), (3, "event=ready", True),
+    (-signal.SIGTERM, "", True),  # it came before the program could listen for it
+    (-signal.SIGTERM, "event=ready", False), (1, "", False), (-signal.SIGSEGV, "", False)])
+def test_the_torture_knows_how_a_program_ends_that_was_told_to(status, log, expected):
+    with torture_modules():
+        import fleet
+    program = types.SimpleNamespace(process=types.SimpleNamespace(returncode=status),
+                                    log=lambda: log)
+    assert fleet.ended_as_told(program) == expected
 
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers and valgrind do not go together")

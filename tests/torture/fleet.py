@@ -41,6 +41,13 @@ class Slot:
         return self.program is not None and self.program.process.poll() is None
 
 
+def ended_as_told(program):
+    """Whether its end is one after SIGTERM. Before a program listens for signals it has nothing open
+    and has said nothing; then SIGTERM ends it as it ends any."""
+    status = program.process.returncode
+    return status in (0, 3) or (status == -signal.SIGTERM and not program.log())
+
+
 class Fleet:
     def __init__(self, folder, postgres, redis, settings=None):
         self.folder = folder
@@ -132,7 +139,7 @@ class Fleet:
         for slot in self.slots:
             if slot.program and not slot.alive:
                 status = slot.program.process.returncode
-                if not slot.killed and not (slot.removed and status in (0, 3)):
+                if not slot.killed and not (slot.removed and ended_as_told(slot.program)):
                     self.complain(slot, status)
                 slot.program = None
                 if slot.wanted:
