@@ -131,6 +131,10 @@ def test_passwords_are_hidden_in_every_form_of_a_store():
         "postgresql://db/x?password=hidden&sslmode=require":
             "postgresql://db/x?password=******&sslmode=require",
         "postgresql://me:hid@den@db/x": "postgresql://me:******@db/x",
+        "host=db dbname=passwords sslpassword=hidden password=hidden":
+            "host=db dbname=passwords sslpassword=****** password=******",
+        "postgresql://db/x?sslpassword=hidden&password=hidden":
+            "postgresql://db/x?sslpassword=******&password=******",
         "sqlite:/var/lib/x.db": "sqlite:/var/lib/x.db",
     }.items():
         done = leat("config", "store.url", "--json", "--set", f"store.url={url}", check=True)

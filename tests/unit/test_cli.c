@@ -173,14 +173,62 @@ static void passwords_are_not_shown(void **state)
     (void)state;
     expect_mask(false, "redis://:pw@host:6379/0", "redis://:******@host:6379/0");
     expect_mask(false, "postgresql://me:p@w@host/db", "postgresql://me:******@host/db");
-    expect_mask(false, "postgresql://me@host/db?password=pw&x=1",
-                "postgresql://me@host/db?password=******&x=1");
+    expect_mask(false, "postgresql://me@host/db?password=pw&port=1",
+                "postgresql://me@host/db?password=******&port=1");
     expect_mask(false, "host=a password = pw user=x", "host=a password = ****** user=x");
     expect_mask(false, "password='a b\\'c' user=x", "password=****** user=x");
     expect_mask(false, "tcp://127.0.0.1:5550", "tcp://127.0.0.1:5550");
     expect_mask(true, "memory:", "memory:");
     expect_mask(true, "hunter2", "******");
     expect_mask(true, "", "");
+}
+
+static void every_password_of_an_address_is_hidden(void **state)
+{
+    (void)state;
+    expect_mask(false, "host=db dbname=passwords password=s3cret",
+                "host=db dbname=passwords password=******");
+    expect_mask(false, "host=db user=leat_password password=s3cret",
+                "host=db user=leat_password password=******");
+    expect_mask(false, "host=db sslpassword=aaa password=s3cret port=1",
+                "host=db sslpassword=****** password=****** port=1");
+    expect_mask(false, "password=s3cret\tsslpassword\t=\n'a \\' b'",
+                "password=******\tsslpassword\t=\n******");
+    expect_mask(false, "password=a\\ b dbname=x", "password=****** dbname=x");
+    expect_mask(false, "application_name='my password=' password='a b'",
+                "application_name='my password=******");
+    expect_mask(false, "application_name=a://b:c password='x@y z'",
+                "application_name=a://b:******");
+    expect_mask(false, "host=x://y password=a&b dbname=z", "host=x://y password=****** dbname=z");
+    expect_mask(false, "postgresql://u@h/db?sslpassword=aaa&password=s3cret&port=1",
+                "postgresql://u@h/db?sslpassword=******&password=******&port=1");
+    expect_mask(false, "postgresql://u:p?w#1@h/db", "postgresql://u:******@h/db");
+    expect_mask(false, "redis://:a/b?c@host:6379/0", "redis://:******@host:6379/0");
+}
+
+/* What libpq would make of such a text is an error, and that is told elsewhere. */
+static void a_broken_address_shows_no_password_either(void **state)
+{
+    (void)state;
+    expect_mask(false, "host=db password=two words", "host=db password=******");
+    expect_mask(false, "host=db password='a b", "host=db password=******");
+    expect_mask(false, "host=db PASSWORD=s3cret colour=red", "host=db PASSWORD=******");
+    expect_mask(false, "'postgresql://u:p@h/db?password=a b'",
+                "'postgresql://u:******@h/db?password=******");
+    expect_mask(false, "postgresql://u@h/db?password=a&b", "postgresql://u@h/db?password=******");
+    expect_mask(false, "password=", "password=");
+}
+
+static void a_long_address_is_cut_and_not_shown_bare(void **state)
+{
+    (void)state;
+    char address[20000], text[20000];
+    memset(address, 'x', sizeof address - 1);
+    memcpy(address, "host=", 5);
+    memcpy(address + 8180, " password=", 10);
+    address[sizeof address - 1] = '\0';
+    mask_address(address, text, sizeof text);
+    assert_string_equal(text + 8180, " password=******");
 }
 
 static void a_key_is_not_shown_though_it_looks_like_an_address(void **state)
@@ -362,6 +410,9 @@ int main(void)
         cmocka_unit_test(a_payload_is_shown_as_json_whatever_it_holds),
         cmocka_unit_test(a_replay_carries_its_version_and_its_letter),
         cmocka_unit_test(passwords_are_not_shown),
+        cmocka_unit_test(every_password_of_an_address_is_hidden),
+        cmocka_unit_test(a_broken_address_shows_no_password_either),
+        cmocka_unit_test(a_long_address_is_cut_and_not_shown_bare),
         cmocka_unit_test(a_key_is_not_shown_though_it_looks_like_an_address),
         cmocka_unit_test(a_key_in_a_url_is_not_shown),
         cmocka_unit_test(words_are_sorted_into_options_and_operands),
