@@ -1,6 +1,7 @@
 #include "services/leat/picture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -257,17 +258,35 @@ static bool is_installed(const char *program)
     return false;
 }
 
+/* gnuplot draws on standard output what it cannot write to a file, so that is found out before.
+ * *made: the file was not there. */
+static bool can_write(const char *path, bool *made, struct leat_error *err)
+{
+    *made = access(path, F_OK) != 0;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return leat_fail(err, "cannot write %s: %s", path, strerror(errno));
+    close(fd);
+    return true;
+}
+
 bool picture_draw(struct picture *self, struct leat_error *err)
 {
+    bool made;
     if (!is_installed("gnuplot"))
         return leat_fail(err, "this needs gnuplot, which is not installed: on Debian, apt-get "
                               "install gnuplot-nox");
+    if (!can_write(self->output, &made, err))
+        return false;
     fflush(NULL);
     FILE *out = popen("exec gnuplot", "we");
     if (!out)
         return leat_fail(err, "cannot start gnuplot: %s", strerror(errno));
     write_script(out, self);
     int status = pclose(out);
-    return (status == 0 && access(self->output, R_OK) == 0) ||
-           leat_fail(err, "gnuplot could not draw %s", self->output);
+    if (status == 0)
+        return true;
+    if (made)
+        unlink(self->output);
+    return leat_fail(err, "gnuplot could not draw %s", self->output);
 }

@@ -428,6 +428,14 @@ def test_pictures_are_drawn(both, folder):
     assert bare.returncode == 1 and "gnuplot-nox" in bare.stderr
 
 
+def test_a_picture_that_cannot_be_written_is_told_in_one_line(embedded, folder):
+    send(embedded, SERIES / "EURXAU.csv")
+    path = folder / "nowhere" / "x.svg"
+    done = leat("plot", *store_of(embedded), "EURXAU", "--output", path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"leat plot: cannot write {path}: No such file or directory\n"
+
+
 def ingest_of(running):
     if isinstance(running, harness.Embedded):
         return ("--set", f"run.http={running.program.http_address}", "--set", "ingest.http=")
