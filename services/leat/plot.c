@@ -3,6 +3,7 @@
 #include "services/leat/commands.h"
 #include "services/leat/features.h"
 #include "services/leat/picture.h"
+#include "services/leat/plottable.h"
 #include "services/runtime/service.h"
 
 #include <math.h>
@@ -171,7 +172,8 @@ static bool plot(struct plot *self, const struct options *o, bool *usage, struct
     if (!read_words(self, o, err))
         return false;
     struct query *query = stored_open(o, usage, err);
-    bool good = query && read_points(self, query, err) && picture_draw(&self->picture, err);
+    bool good = query && plottable(query, self->picture.domain, self->picture.metric, err) &&
+                read_points(self, query, err) && picture_draw(&self->picture, err);
     query_close(&query);
     if (good)
         printf("%s\n", self->output);

@@ -436,6 +436,14 @@ def test_a_picture_that_cannot_be_written_is_told_in_one_line(embedded, folder):
     assert done.stderr == f"leat plot: cannot write {path}: No such file or directory\n"
 
 
+def test_a_metric_or_a_domain_that_is_not_stored_is_told_with_those_that_are(both, folder):
+    send(both, SERIES / "EURXAU.csv")
+    for words, said in ((["--metric", "prediction_w61"], "prediction_w60"), (["--domain", "foo"], "bqx")):
+        done = leat("plot", *store_of(both), "EURXAU", *words, "--output", folder / "x.svg")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"'{words[1]}' is stored; there are " in done.stderr and said in done.stderr
+
+
 def ingest_of(running):
     if isinstance(running, harness.Embedded):
         return ("--set", f"run.http={running.program.http_address}", "--set", "ingest.http=")
