@@ -198,7 +198,8 @@ static bool run(struct delete *self, bool *usage, struct leat_error *err)
     bool good = !*usage;
     if (good) {
         snprintf(self->url, sizeof self->url, "%s", leat_settings_str(settings, "store.url"));
-        good = may_go_on(self, settings, err) && removal_run(self->url, &self->removal, &rows, err);
+        good = stored_is_there(self->url, err) && may_go_on(self, settings, err) &&
+               removal_run(self->url, &self->removal, &rows, err);
     }
     leat_settings_destroy(&settings);
     if (good)

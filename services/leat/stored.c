@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* A newcomer's store is not there because nothing has run yet, or ran elsewhere. */
-static bool is_there(const char *url, struct leat_error *err)
+bool stored_is_there(const char *url, struct leat_error *err)
 {
     if (strncmp(url, "sqlite:", 7) != 0 || access(url + 7, F_OK) == 0)
         return true;
@@ -30,7 +30,7 @@ struct query *stored_open(const struct options *options, bool *usage, struct lea
     }
     *usage = false;
     const char *url = leat_settings_str(settings, "store.url");
-    struct query *query = is_there(url, err) ? query_open(url, err) : NULL;
+    struct query *query = stored_is_there(url, err) ? query_open(url, err) : NULL;
     leat_settings_destroy(&settings);
     return query;
 }

@@ -13,6 +13,9 @@
  * it is the command line or the settings that are wrong. */
 struct query *stored_open(const struct options *options, bool *usage, struct leat_error *err);
 
+/* False: it is a file that is not there, and the reason says what to do. */
+bool stored_is_there(const char *url, struct leat_error *err);
+
 /* The value of a column by its place; "" for NULL. */
 const char *stored_text(const struct query_row *row, size_t column);
 double stored_real(const struct query_row *row, size_t column);

@@ -466,6 +466,12 @@ def test_rows_are_deleted(both):
     assert leat("delete", *store_of(both), "--yes").returncode == 2
 
 
+def test_deleting_where_there_is_no_store_says_where_one_may_be(folder):
+    done = leat("delete", "--data", folder / "nowhere", "--series", "EURXAU", "--yes")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "there is no store at" in done.stderr and "--data DIR or --store URL" in done.stderr
+
+
 def test_nothing_is_deleted_while_blocks_are_in_flight(cluster):
     send(cluster, SERIES / "EURXAU.csv")
     persist = cluster["persist"].process
