@@ -22,7 +22,8 @@ static const struct manual_option keys_options[] = {
      "The deployment's folder of keys. Default: the environment variable LEAT_SECURITY_KEYS, else "
      "./leat-keys."},
     {"--out", "FOLDER",
-     "client: the folder to hand to that client; it is made. Default: DIR/handout/NAME."},
+     "client: the folder to hand to that client; it is made, and has no other client's key yet. "
+     "Default: DIR/handout/NAME."},
     {"--force", NULL,
      "Make new keys where some are. Whoever has the old ones is shut out, services after their "
      "next start."},
@@ -220,6 +221,38 @@ static bool name_ok(const char *name)
                size;
 }
 
+static bool is_same_folder(const char *a, const char *b)
+{
+    struct stat one, other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
+/* A secret key that is written over is lost for ever, and whoever it belongs to is shut out. */
+static bool may_hand_out(const char *dir, const char *out, bool force, struct leat_error *err)
+{
+    static const char *const own[] = {".", "clients", "services"};
+    char path[PATH];
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (is_same_folder(path_of(path, dir, own[i]), out))
+            return leat_fail(err, "%s holds the deployment's own keys: --out takes another folder",
+                             out);
+    path_of(path, out, "client.key");
+    return force || access(path, F_OK) != 0 ||
+           leat_fail(err,
+                     "%s is there already and may be another client's: --out takes another folder, "
+                     "--force makes a new key in its place",
+                     path);
+}
+
+static bool make_client_at(const struct options *options, const char *dir, const char *name,
+                           struct leat_error *err)
+{
+    const char *out = options_value(options, "--out");
+    return (!out || may_hand_out(dir, out, options_has(options, "--force"), err)) &&
+           make_client(dir, name, out, err);
+}
+
 static int make(const struct options *options, const char *dir, const char *client)
 {
     struct leat_error err;
@@ -233,8 +266,7 @@ static int make(const struct options *options, const char *dir, const char *clie
                         path);
         return LEAT_EXIT_FAILED;
     }
-    bool made = client ? make_client(dir, client, options_value(options, "--out"), &err)
-                       : make_deployment(dir, &err);
+    bool made = client ? make_client_at(options, dir, client, &err) : make_deployment(dir, &err);
     if (!made) {
         render_complain("leat keys", "%s", err.text);
         return LEAT_EXIT_FAILED;

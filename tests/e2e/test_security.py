@@ -60,6 +60,35 @@ def test_keys_are_made_once_and_only_for_their_owner(folder, keys):
     assert (keys / "server.key").read_bytes() != before
 
 
+def secrets_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_clients_key_is_not_lost_to_another_client(folder, keys):
+    out = folder / "handed-out"
+    leat("keys", "client", "one", "--dir", keys, "--out", out, check=True)
+    before = secrets_of(folder)
+    for more in ([], ["--keep"]):
+        done = leat("keys", "client", "two", "--dir", keys, "--out", out, *more)
+        assert done.returncode == 1 and str(out / "client.key") in done.stderr and "--force" in done.stderr
+    assert secrets_of(folder) == before
+    leat("keys", "client", "one", "--dir", keys, "--out", out, "--keep", check=True)
+    assert secrets_of(folder) == before
+    leat("keys", "client", "two", "--dir", keys, "--out", out, "--force", check=True)
+    assert (out / "client.key").read_bytes() != before[out / "client.key"]
+    assert (keys / "clients" / "two.pub").exists()
+
+
+def test_the_deployments_own_keys_are_not_handed_out_over(folder, keys):
+    before = secrets_of(folder)
+    (folder / "link").symlink_to(keys)
+    for out in (keys, folder / "link", keys / "clients", keys / "services"):
+        for more in ([], ["--force"]):
+            done = leat("keys", "client", "two", "--dir", keys, "--out", out, *more)
+            assert done.returncode == 1 and "another folder" in done.stderr
+    assert secrets_of(folder) == before
+
+
 def test_separate_processes_work_with_keys_and_keep_others_out(make_cluster, folder, keys):
     cluster = make_cluster(classify=2, settings={"security.keys": keys})
     path = texts_file(folder / "texts.ndjson", range(500))
