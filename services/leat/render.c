@@ -247,6 +247,18 @@ const char *render_bytes(uint64_t bytes, char to[32])
     return to;
 }
 
+/* As it is, but for what a terminal might obey. */
+static void write_lines(FILE *out, struct leat_span text)
+{
+    for (size_t at = 0; at < text.size;) {
+        struct glyph glyph = next_glyph(text, at);
+        if (is_space(text.data[at]))
+            glyph = (struct glyph){text.data[at] == '\n' ? "\n" : " ", 1, 1, 1};
+        fwrite(glyph.bytes, 1, glyph.size, out);
+        at += glyph.taken;
+    }
+}
+
 void render_complain(const char *who, const char *format, ...)
 {
     char text[2048];
@@ -254,9 +266,8 @@ void render_complain(const char *who, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    for (char *at = text; *at; at++)
-        if ((unsigned char)*at < 0x20 && *at != '\n')
-            *at = ' ';
     fflush(stdout);
-    fprintf(stderr, "%s: %s\n", who, text);
+    fprintf(stderr, "%s: ", who);
+    write_lines(stderr, render_span(text));
+    fputc('\n', stderr);
 }

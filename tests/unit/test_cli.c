@@ -374,6 +374,34 @@ static void nothing_from_outside_commands_the_terminal(void **state)
                    "b\n");
 }
 
+/* What render_complain writes to stderr. */
+static void expect_complaint(const char *message, const char *expected)
+{
+    char *out = NULL;
+    size_t size;
+    FILE *terminal = stderr;
+    stderr = open_memstream(&out, &size);
+    render_complain("leat", "%s", message);
+    fclose(stderr);
+    stderr = terminal;
+    assert_string_equal(out, expected);
+    free(out);
+}
+
+static void nothing_in_a_complaint_commands_the_terminal(void **state)
+{
+    (void)state;
+    expect_complaint("two\nlines,\ta tab: n\xc3\xa9", "leat: two\nlines, a tab: n\xc3\xa9\n");
+    expect_complaint("\x1b[31m", "leat: \xef\xbf\xbd[31m\n");
+    expect_complaint("\x7f", "leat: \xef\xbf\xbd\n");
+    expect_complaint("\xc2\x9b"
+                     "31m",
+                     "leat: \xef\xbf\xbd"
+                     "31m\n");
+    expect_complaint("\xe2\x80\xae", "leat: \xef\xbf\xbd\n");
+    expect_complaint("\x9b", "leat: \xef\xbf\xbd\n");
+}
+
 static void numbers_are_written_for_people(void **state)
 {
     (void)state;
@@ -419,6 +447,7 @@ int main(void)
         cmocka_unit_test(wrong_options_are_told_apart),
         cmocka_unit_test(lines_have_their_width_in_any_script),
         cmocka_unit_test(nothing_from_outside_commands_the_terminal),
+        cmocka_unit_test(nothing_in_a_complaint_commands_the_terminal),
         cmocka_unit_test(numbers_are_written_for_people),
         cmocka_unit_test(like_words_are_near),
     };
