@@ -59,12 +59,31 @@ static void a_complaint_that_repeats_a_secret_is_not_told(void **state)
     assert_string_equal(said, "");
 }
 
+static void a_complaint_is_harmless_to_whoever_shows_it(void **state)
+{
+    (void)state;
+    static const char json[] =
+        "{\"message\": \"a\\n\\u001b[31m\\u007f\\u009b\\u202eb \\u00e9\\u200d\"}";
+    char said[160], long_one[400];
+    answer_complaint(json, strlen(json), "", said);
+    assert_string_equal(said, "a  [31m   b \xc3\xa9\xe2\x80\x8d");
+    for (int spaces = 0; spaces < 3; spaces++) {
+        sprintf(long_one, "{\"message\": \"%*s", spaces, "");
+        for (int i = 0; i < 60; i++)
+            strcat(long_one, "\xe2\x82\xac");
+        strcat(long_one, "\"}");
+        answer_complaint(long_one, strlen(long_one), "", said);
+        assert_int_equal(strlen(said), spaces + (159 - spaces) / 3 * 3); /* no half characters */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_come_in_the_order_of_the_texts),
         cmocka_unit_test(an_answer_of_countless_little_values_is_not_even_read),
         cmocka_unit_test(a_complaint_that_repeats_a_secret_is_not_told),
+        cmocka_unit_test(a_complaint_is_harmless_to_whoever_shows_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

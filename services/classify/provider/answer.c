@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 enum {
     CONTAINERS_MOST = 8, /* arrays and objects of a text's, */
@@ -214,6 +215,30 @@ bool answer_take(const struct answer *self, float *out, struct leat_error *err)
     return true;
 }
 
+/* One line without what a terminal might obey, or what would turn the reading direction; the text
+ * is UTF-8, as JSON is. What does not fit is cut. */
+static void make_harmless(const char *text, char out[160])
+{
+    size_t size = 0, left = strlen(text);
+    utf8proc_int32_t point;
+    utf8proc_ssize_t n;
+    while (left > 0 && (n = utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)left,
+                                             &point)) > 0) {
+        utf8proc_category_t category = utf8proc_category(point);
+        bool joins = point == 0x200c || point == 0x200d;
+        bool shown =
+            category != UTF8PROC_CATEGORY_CC && (category != UTF8PROC_CATEGORY_CF || joins);
+        size_t taken = (size_t)n, written = shown ? taken : 1;
+        if (size + written >= 160)
+            break;
+        memcpy(out + size, shown ? text : " ", written);
+        size += written;
+        text += taken;
+        left -= taken;
+    }
+    out[size] = '\0';
+}
+
 void answer_complaint(const char *json, size_t size, const char *secret, char out[160])
 {
     static const char *const names[] = {"error", "message", "detail"};
@@ -227,11 +252,6 @@ void answer_complaint(const char *json, size_t size, const char *secret, char ou
     if (*secret &&
         strstr(text, secret)) /* all of it: its beginning alone is not to be shown either */
         text = "";
-    size_t end = strlen(text) < 160 ? strlen(text) : 159;
-    while (end > 0 && ((uint8_t)text[end] & 0xc0) == 0x80)
-        end--; /* no half characters */
-    for (size_t i = 0; i < end; i++)
-        out[i] = (uint8_t)text[i] < ' ' ? ' ' : text[i];
-    out[end] = '\0';
+    make_harmless(text, out);
     json_decref(root);
 }
