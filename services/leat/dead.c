@@ -211,14 +211,14 @@ static int list(const struct dead_find *find, struct query *query, const struct 
 {
     struct leat_error err;
     struct listing self = {.json = options_has(options, "--json")};
-    double limit = 20;
+    uint64_t limit = 20;
     render_init(&self.to, stdout);
-    if (!options_number(options, "--limit", 0, 1e15, &limit, &err)) {
+    if (!options_count(options, "--limit", 0, OPTIONS_COUNT_MOST, &limit, &err)) {
         render_complain("leat dead", "%s", err.text);
         return LEAT_EXIT_USAGE;
     }
     if ((!self.json && !print_head(&self, find, query, &err)) ||
-        !dead_find_rows(find, query, (uint64_t)limit, print_row, &self, &err)) {
+        !dead_find_rows(find, query, limit, print_row, &self, &err)) {
         render_complain("leat dead", "%s", err.text);
         return LEAT_EXIT_FAILED;
     }

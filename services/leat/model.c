@@ -62,9 +62,9 @@ static bool read_options(const struct options *options, struct model_options *ou
                          struct leat_error *err)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    double threads = processors > 0 ? (double)processors : 1, tokens = 512;
-    if (!options_number(options, "--threads", 1, 1024, &threads, err) ||
-        !options_number(options, "--batch-tokens", 16, 65536, &tokens, err))
+    uint64_t threads = processors > 0 ? (uint64_t)processors : 1, tokens = 512;
+    if (!options_count(options, "--threads", 1, 1024, &threads, err) ||
+        !options_count(options, "--batch-tokens", 16, 65536, &tokens, err))
         return false;
     *out = (struct model_options){
         .path = options->operands[1],

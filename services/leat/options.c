@@ -3,6 +3,7 @@
 #include "services/tables.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,6 +113,21 @@ bool options_number(const struct options *self, const char *name, double min, do
         return leat_fail(err, "%s is '%s'; expected a number from %.15g to %.15g", name, text, min,
                          max);
     *out = value;
+    return true;
+}
+
+bool options_count(const struct options *self, const char *name, uint64_t min, uint64_t max,
+                   uint64_t *out, struct leat_error *err)
+{
+    double value;
+    if (!options_has(self, name))
+        return true;
+    if (!options_number(self, name, (double)min, (double)max, &value, err))
+        return false;
+    if (value != floor(value))
+        return leat_fail(err, "%s is '%s'; expected a whole number", name,
+                         options_value(self, name));
+    *out = (uint64_t)value;
     return true;
 }
 

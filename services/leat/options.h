@@ -38,6 +38,12 @@ const char *options_nth(const struct options *self, const char *name, size_t i);
 bool options_number(const struct options *self, const char *name, double min, double max,
                     double *out, struct leat_error *err);
 
+#define OPTIONS_COUNT_MOST UINT64_C(1000000000000000) /* where nothing else bounds it */
+
+/* The same for what is counted: a whole number. */
+bool options_count(const struct options *self, const char *name, uint64_t min, uint64_t max,
+                   uint64_t *out, struct leat_error *err);
+
 /* Settings from --config (or LEAT_CONFIG), the environment and every --set. NULL on failure. */
 struct leat_settings *options_settings(const struct options *self, struct leat_error *err);
 

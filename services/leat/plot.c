@@ -142,7 +142,7 @@ static bool read_words(struct plot *self, const struct options *o, struct leat_e
     struct picture *picture = &self->picture;
     enum series_metric metric;
     const char *window, *given = options_value(o, "--metric"), *domain;
-    double width = 1200, height = 600;
+    uint64_t width = 1200, height = 600;
     if (o->n_operands != 1)
         return leat_fail(err, "name one series");
     domain = options_value(o, "--domain");
@@ -157,8 +157,8 @@ static bool read_words(struct plot *self, const struct options *o, struct leat_e
     if (!is_name(picture->domain))
         return leat_fail(err, "--domain is '%s'; expected a name such as idx", picture->domain);
     picture->level = is_level(metric);
-    if (!options_number(o, "--width", 200, 10000, &width, err) ||
-        !options_number(o, "--height", 150, 10000, &height, err))
+    if (!options_count(o, "--width", 200, 10000, &width, err) ||
+        !options_count(o, "--height", 150, 10000, &height, err))
         return false;
     picture->width = (int)width;
     picture->height = (int)height;

@@ -210,11 +210,11 @@ static bool read_words(struct sending_options *self, const struct options *o, st
     self->how.client = options_value(o, "--client");
     self->how.keys = options_value(o, "--keys");
     self->how.timeout = 60;
-    double shown = 20;
+    uint64_t shown = 20;
     self->quiet = options_has(o, "--quiet");
     self->json = options_has(o, "--json");
     if (!options_number(o, "--timeout", 0, 1e9, &self->how.timeout, err) ||
-        !options_number(o, "--rejects", 0, 1e7, &shown, err))
+        !options_count(o, "--rejects", 0, 10000000, &shown, err))
         return false;
     self->shown = (size_t)shown;
     self->rejects_path = options_value(o, "--rejects-file");

@@ -3,6 +3,7 @@
 #include "services/leat/stored.h"
 #include "services/runtime/service.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static const struct manual_option stats_options[] = {
@@ -297,18 +298,18 @@ int command_stats(int argc, char **argv)
         render_complain("leat stats", "%s", err.text);
         return LEAT_EXIT_USAGE;
     }
-    double top = 10;
+    uint64_t top = 10;
     bool usage = true;
     struct stats self = {0};
     render_init(&self.to, stdout);
     int status = LEAT_EXIT_USAGE;
-    if (!options_number(&options, "--top", 1, 1e6, &top, &err)) {
+    if (!options_count(&options, "--top", 1, 1000000, &top, &err)) {
         render_complain("leat stats", "%s", err.text);
     } else if (options.n_operands > 0) {
         render_complain("leat stats", "takes no '%s'; see leat help stats", options.operands[0]);
     } else if ((self.query = stored_open(&options, &usage, &err))) {
         char limit[32];
-        snprintf(limit, sizeof limit, "%.0f", top);
+        snprintf(limit, sizeof limit, "%" PRIu64, top);
         status = show(&self, &options, limit);
     } else {
         render_complain("leat stats", "%s", err.text);

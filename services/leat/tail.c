@@ -177,8 +177,8 @@ static void print_end(const struct tail *self)
  * are thought of: when fewer rows come than were wanted, the series has no others. */
 static bool read_wanted(struct tail *self, struct leat_error *err)
 {
-    double rows = (double)series_warmup_needed(SERIES_WINDOW_ROWS_MOST, true);
-    bool good = options_number(self->options, "--rows", 1, 1e7, &rows, err);
+    uint64_t rows = series_warmup_needed(SERIES_WINDOW_ROWS_MOST, true);
+    bool good = options_count(self->options, "--rows", 1, 10000000, &rows, err);
     self->wanted = (size_t)rows;
     return good;
 }

@@ -253,16 +253,17 @@ static bool is_stage(const char *name)
 
 static bool read_words(struct look *self, const struct options *options, struct leat_error *err)
 {
-    double interval = 0.5, limit = 0;
+    double interval = 0.5;
+    uint64_t limit = 0;
     if (!options_number(options, "--interval", 0, 3600, &interval, err) ||
-        !options_number(options, "--limit", 0, 1e15, &limit, err))
+        !options_count(options, "--limit", 0, OPTIONS_COUNT_MOST, &limit, err))
         return false;
     if (options->n_operands != 1 || !is_stage(options->operands[0]))
         return leat_fail(err, "name one stage: cache, classify, regress or persist");
     self->stage = options->operands[0];
     self->json = options_has(options, "--json");
     self->interval_us = (int64_t)(interval * 1e6);
-    self->limit = (uint64_t)limit;
+    self->limit = limit;
     render_init(&self->to, stdout);
     return true;
 }

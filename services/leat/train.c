@@ -119,14 +119,12 @@ static void show_progress(void *context, const struct train_progress *progress)
     fflush(view->to.out);
 }
 
-static bool read_whole(const struct options *options, const char *name, double min, double max,
+static bool read_whole(const struct options *options, const char *name, uint64_t min, uint64_t max,
                        unsigned *out, struct leat_error *err)
 {
-    double value = *out;
-    if (!options_number(options, name, min, max, &value, err))
+    uint64_t value = *out;
+    if (!options_count(options, name, min, max, &value, err))
         return false;
-    if (value != (double)(unsigned)value)
-        return leat_fail(err, "%s: expected a whole number", name);
     *out = (unsigned)value;
     return true;
 }

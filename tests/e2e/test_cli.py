@@ -79,6 +79,10 @@ def test_wrong_words_are_answered_with_the_right_ones():
     assert done.returncode == 2 and "'lst'" in done.stderr and "list, show and replay" in done.stderr
     for words in (["send"], ["show"], ["dead"], ["dead", "show"], ["dead", "replay"],
                   ["run", "x"], ["stats", "x"], ["send", "--wait", "long", "x"],
+                  ["stats", "--top", "1.5"],
+                  ["send", "--rejects", "0.5", "x"], ["tail", "--rows", "2.5", "x"],
+                  ["tap", "--limit", "0.5", "cache"], ["plot", "--width", "300.5", "x"],
+                  ["model", "check", "--threads", "1.5", "x", "y"],
                   ["send", "--kind", "none", "x"], ["send", "--timeout", "-1", "x"],
                   ["send", "--format", "xml", "x"], ["send", "--field", "colour=red", "x"]):
         done = leat(*words)
@@ -529,6 +533,8 @@ def test_dead_letters_are_listed_and_shown(grave):
     assert rows[2]["payload"] == "no map"
     done = leat("dead", "list", *data, "--limit", 1, check=True)
     assert "--limit 0 shows all" in done.stdout and "wrong: " not in done.stdout
+    done = leat("dead", "list", *data, "--limit", "0.5")
+    assert done.returncode == 2 and "whole number" in done.stderr
     assert "1 dead letter\n" in leat("dead", "list", *data, "--code", "text_type", check=True).stdout
 
     origin, seq, record = rows[1]["key"].split(":")

@@ -302,6 +302,32 @@ static void wrong_options_are_told_apart(void **state)
     expect_wrong("--json", "--json", "given twice");
 }
 
+static void what_is_counted_is_a_whole_number(void **state)
+{
+    (void)state;
+    static const struct {
+        char *word;
+        bool good;
+        uint64_t count;
+    } rows[] = {
+        {"0", true, 0},    {"7", true, 7},     {"1e3", true, 1000}, {"0.5", false, 3},
+        {"-1", false, 3},  {"1.9", false, 3},  {"1001", false, 3},  {"nan", false, 3},
+        {"inf", false, 3}, {"many", false, 3}, {"", false, 3},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *argv[] = {"test", "--to", rows[i].word};
+        struct options options;
+        struct leat_error err;
+        uint64_t count = 3;
+        assert_true(options_parse(&options, &test_manual, 3, argv, &err));
+        assert_int_equal(options_count(&options, "--to", 0, 1000, &count, &err), rows[i].good);
+        assert_int_equal(count, rows[i].count);
+        assert_true(options_count(&options, "--set", 0, 1000, &count, &err)); /* not given */
+        assert_int_equal(count, rows[i].count);
+        options_end(&options);
+    }
+}
+
 /* --- render --- */
 
 /* What a function writes to a stream of 20 columns. */
@@ -445,6 +471,7 @@ int main(void)
         cmocka_unit_test(a_key_in_a_url_is_not_shown),
         cmocka_unit_test(words_are_sorted_into_options_and_operands),
         cmocka_unit_test(wrong_options_are_told_apart),
+        cmocka_unit_test(what_is_counted_is_a_whole_number),
         cmocka_unit_test(lines_have_their_width_in_any_script),
         cmocka_unit_test(nothing_from_outside_commands_the_terminal),
         cmocka_unit_test(nothing_in_a_complaint_commands_the_terminal),
