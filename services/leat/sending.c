@@ -288,31 +288,28 @@ static int send_all(struct sending *self)
     return tell(self);
 }
 
+/* Nothing of any input was sent. */
+static int give_up(struct sending *self, const struct leat_error *err)
+{
+    sending_trouble(self, err);
+    if (self->options->json)
+        print_json(self, &(struct counts){0}, progress_seconds(&self->progress));
+    return LEAT_EXIT_FAILED;
+}
+
 int sending_run(const struct sending_options *options)
 {
     struct leat_error err = {"out of memory"};
     struct sending self = {.options = options};
-    if (!inspect(&self, &err) || !positions_init(&self.positions) ||
-        !rejects_init(&self.rejects, options->inputs, options->shown, options->rejects_path,
-                      &err)) {
-        render_complain("leat send", "%s", err.text);
-        positions_end(&self.positions);
-        return LEAT_EXIT_FAILED;
-    }
     struct sender_options how = options->how;
     how.on_reject = on_reject;
     how.on_turn = on_turn;
     how.arg = &self;
     progress_init(&self.progress, options->quiet);
-    self.sender = sender_open(&how, &err);
-    int status = LEAT_EXIT_FAILED;
-    if (self.sender) {
-        status = send_all(&self);
-    } else {
-        sending_trouble(&self, &err);
-        if (options->json)
-            print_json(&self, &(struct counts){0}, progress_seconds(&self.progress));
-    }
+    if (inspect(&self, &err) && positions_init(&self.positions) &&
+        rejects_init(&self.rejects, options->inputs, options->shown, options->rejects_path, &err))
+        self.sender = sender_open(&how, &err);
+    int status = self.sender ? send_all(&self) : give_up(&self, &err);
     sender_close(&self.sender);
     rejects_end(&self.rejects, NULL);
     positions_end(&self.positions);

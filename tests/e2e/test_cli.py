@@ -242,8 +242,19 @@ def test_nothing_is_sent_when_an_input_is_no_good(folder, embedded):
         (folder / "header.csv").write_text("id,body\n1,x\n")
         (folder / "binary").write_bytes(b"\x7fELF\x00\x00")
         done = leat("send", "--to", embedded.endpoint, good, bad)
-        assert done.returncode == 1 and str(bad) in done.stderr
+        assert done.returncode == 1 and str(bad) in done.stderr and done.stdout == ""
     assert ids(embedded) == []
+
+
+def test_scripts_are_told_also_when_nothing_could_be_sent(folder):
+    good = ndjson(folder / "good.ndjson", {"id": "a", "text": "one"})
+    missing = folder / "missing.csv"
+    for words in ([good, missing], ["--rejects-file", folder / "none" / "log", good]):
+        done = leat("send", "--to", f"tcp://127.0.0.1:{harness.free_port()}", "--json", *words)
+        assert done.returncode == 1 and done.stdout.count("\n") == 1
+        told = json.loads(done.stdout)
+        assert str(folder) in told["error"] and told["error"] in done.stderr
+        assert told["sent"] == told["accepted"] == told["rejected"] == 0 and told["rejects"] == []
 
 
 def test_what_was_read_before_a_file_broke_off_is_sent(folder, embedded):
