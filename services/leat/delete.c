@@ -3,6 +3,7 @@
 #include "services/leat/http_get.h"
 #include "services/leat/mask.h"
 #include "services/leat/stored.h"
+#include "services/persist/feature_tables.h"
 #include "services/persist/removal.h"
 #include "services/runtime/clock.h"
 #include "services/runtime/service.h"
@@ -116,34 +117,68 @@ static bool nothing_in_flight(const struct leat_settings *settings, bool *answer
            ask_ingest(leat_settings_str(settings, "ingest.http"), answered, err);
 }
 
-static const struct query_sql count_rows = {
-    .postgresql =
-        "SELECT count(*) FROM features_idx WHERE series = $1 AND ($2::timestamptz IS NULL "
-        "OR ts >= $2::timestamptz) AND ($3::timestamptz IS NULL OR ts < $3::timestamptz)",
-    .sqlite = "SELECT count(*) FROM features_idx WHERE series = $1 AND ($2 IS NULL OR ts >= $2) "
-              "AND ($3 IS NULL OR ts < $3)",
+static const struct query_sql select_tables = {
+    .postgresql = "SELECT relname" FEATURE_TABLES_POSTGRESQL,
+    .sqlite = "SELECT name" FEATURE_TABLES_SQLITE,
 };
 
-static bool keep_count(void *arg, const struct query_row *row)
+/* One question that counts in all tables, as they come. */
+struct counting {
+    FILE *sql;
+    const char *cast;
+    bool some;
+};
+
+static bool add_table(void *arg, const struct query_row *row)
 {
-    *(uint64_t *)arg = stored_count(row, 0);
+    struct counting *self = arg;
+    const char *cast = self->cast;
+    fprintf(self->sql, "%sSELECT count(*) " REMOVAL_ROWS, self->some ? " UNION ALL " : "",
+            stored_text(row, 0), cast, cast, cast, cast);
+    self->some = true;
     return true;
+}
+
+static bool add_count(void *arg, const struct query_row *row)
+{
+    *(uint64_t *)arg += stored_count(row, 0);
+    return true;
+}
+
+/* What would be deleted now. */
+static bool count_rows(struct query *query, const struct removal *removal, uint64_t *rows,
+                       struct leat_error *err)
+{
+    const char *params[] = {removal->series, removal->from, removal->to};
+    char *text = NULL;
+    size_t size;
+    struct counting self = {.sql = open_memstream(&text, &size)};
+    if (!self.sql)
+        return leat_fail(err, "out of memory");
+    self.cast = strcmp(query_engine(query), "SQLite") == 0 ? "" : "::timestamptz";
+    bool good = query_run(query, &select_tables, NULL, 0, add_table, &self, err);
+    fclose(self.sql);
+    const struct query_sql sql = {.postgresql = text};
+    *rows = 0;
+    if (good && self.some)
+        good = query_run(query, &sql, params, 3, add_count, rows, err);
+    free(text);
+    return good;
 }
 
 static bool confirm(const struct delete *self, struct leat_error *err)
 {
     uint64_t rows = 0;
     char count[32], word[16] = "", place[4096];
-    const char *params[] = {self->removal.series, self->removal.from, self->removal.to};
     struct query *query = query_open(self->url, err);
-    bool good = query && query_run(query, &count_rows, params, 3, keep_count, &rows, err);
+    bool good = query && count_rows(query, &self->removal, &rows, err);
     query_close(&query);
     if (!good || options_has(self->options, "--yes"))
         return good;
     if (!isatty(STDIN_FILENO))
         return leat_fail(err, "this asks before it deletes; say --yes where nobody can answer");
-    fprintf(stderr, "delete %s rows of %s%s%s%s%s from %s? [y/N] ", render_count(rows, count),
-            self->removal.series, self->removal.from ? " from " : "",
+    fprintf(stderr, "delete %s rows (of all tables) of %s%s%s%s%s from %s? [y/N] ",
+            render_count(rows, count), self->removal.series, self->removal.from ? " from " : "",
             self->removal.from ? self->removal.from : "", self->removal.to ? " up to " : "",
             self->removal.to ? self->removal.to : "", mask_address(self->url, place, sizeof place));
     return (fgets(word, sizeof word, stdin) && (word[0] == 'y' || word[0] == 'Y')) ||

@@ -1,14 +1,14 @@
 #include "services/leat/features.h"
 
+#include "services/persist/feature_tables.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 static const struct query_sql select_tables = {
-    .postgresql = "SELECT substr(relname, 10) FROM pg_class WHERE relname LIKE 'features\\_%'"
-                  " AND relkind IN ('r', 'p') AND NOT relispartition AND pg_table_is_visible(oid)"
+    .postgresql = "SELECT substr(relname, 10)" FEATURE_TABLES_POSTGRESQL
                   " ORDER BY relname = 'features_idx' DESC, relname = 'features_bqx' DESC, relname",
-    .sqlite = "SELECT substr(name, 10) FROM sqlite_master WHERE type = 'table'"
-              " AND name GLOB 'features_*'"
+    .sqlite = "SELECT substr(name, 10)" FEATURE_TABLES_SQLITE
               " ORDER BY name = 'features_idx' DESC, name = 'features_bqx' DESC, name",
 };
 

@@ -1,5 +1,6 @@
 #include "services/persist/removal.h"
 
+#include "services/persist/feature_tables.h"
 #include "services/persist/store.h"
 
 #include <libpq-fe.h>
@@ -10,14 +11,9 @@
 
 enum { BUSY_MS = 30000 }; /* persist's longest transaction is shorter */
 
-/* $1 series, $2 from, $3 to. A table's name goes into the %s: names of features are [a-z0-9_]. */
-#define DELETE_ROWS                                                                                \
-    "DELETE FROM %s WHERE series = $1 AND ($2%s IS NULL OR ts >= $2%s)"                            \
-    " AND ($3%s IS NULL OR ts < $3%s)"
-
 static void write_delete(char *to, size_t size, const char *table, const char *cast)
 {
-    snprintf(to, size, DELETE_ROWS, table, cast, cast, cast, cast);
+    snprintf(to, size, "DELETE " REMOVAL_ROWS, table, cast, cast, cast, cast);
 }
 
 /* --- PostgreSQL --- */
@@ -43,9 +39,7 @@ static PGresult *ask(PGconn *pg, const char *sql, const char *const *params, int
 static bool delete_postgres(PGconn *pg, const struct removal *removal, uint64_t *rows,
                             struct leat_error *err)
 {
-    static const char tables[] =
-        "SELECT quote_ident(relname) FROM pg_class WHERE relname LIKE 'features\\_%'"
-        " AND relkind IN ('r', 'p') AND NOT relispartition AND pg_table_is_visible(oid)";
+    static const char tables[] = "SELECT relname" FEATURE_TABLES_POSTGRESQL;
     const char *params[] = {removal->series, removal->from, removal->to};
     PGresult *names = ask(pg, tables, NULL, 0, err);
     bool good = names;
@@ -112,10 +106,7 @@ static bool delete_sqlite(sqlite3 *db, const struct removal *removal, uint64_t *
                           struct leat_error *err)
 {
     sqlite3_stmt *names;
-    if (sqlite3_prepare_v2(db,
-                           "SELECT name FROM sqlite_master WHERE type = 'table'"
-                           " AND name GLOB 'features_*'",
-                           -1, &names, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(db, "SELECT name" FEATURE_TABLES_SQLITE, -1, &names, NULL) != SQLITE_OK)
         return sqlite_message(db, err);
     bool good = true;
     while (good && sqlite3_step(names) == SQLITE_ROW)

@@ -13,6 +13,11 @@ struct removal {
                               `from` go, rows at `to` stay; NULL: no bound */
 };
 
+/* The rows of a table, whose name goes into the first %s; what casts a text to a time, if anything
+ * must, goes into the others. $1 series, $2 from, $3 to. */
+#define REMOVAL_ROWS                                                                               \
+    "FROM %s WHERE series = $1 AND ($2%s IS NULL OR ts >= $2%s) AND ($3%s IS NULL OR ts < $3%s)"
+
 /* Deletes from every table of features that the store behind the URL has, in one transaction.
  * *rows: how many went, of all tables. false: nothing was deleted, and why. */
 bool removal_run(const char *url, const struct removal *removal, uint64_t *rows,

@@ -1,6 +1,7 @@
 """Time series by the command line and by live clients: what goes in, what is refused, and that it
 is the same however it came."""
 
+import contextlib
 import csv
 import datetime
 import gzip
@@ -8,8 +9,10 @@ import json
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 
+import psycopg2
 import pytest
 
 import harness
@@ -470,6 +473,38 @@ def test_deleting_where_there_is_no_store_says_where_one_may_be(folder):
     done = leat("delete", "--data", folder / "nowhere", "--series", "EURXAU", "--yes")
     assert (done.returncode, done.stdout) == (1, "")
     assert "there is no store at" in done.stderr and "--data DIR or --store URL" in done.stderr
+
+
+def execute(running, *sql):
+    """As whoever owns the store may do."""
+    open_it = (sqlite3.connect(running.data / "leat.db") if isinstance(running, harness.Embedded)
+               else psycopg2.connect(running.postgres.conninfo))
+    with contextlib.closing(open_it) as db:
+        for one in sql:
+            db.cursor().execute(one)
+        db.commit()
+
+
+def test_who_is_asked_is_told_how_many_rows_of_all_tables(both):
+    """Of those that are Leat's."""
+    send(both, SERIES / "EURXAU.csv")
+    execute(both, "CREATE TABLE features_catalog (name text)",
+            "CREATE TABLE features_daily (series text, ts text, mean float8)",
+            "INSERT INTO features_daily (series) VALUES ('EURXAU')")
+    at = ("--at", "2030-01-01", "EURXAU")
+    assert [name for name in json.loads(leat("show", "--json", *store_of(both), *at, check=True).stdout)
+            if name.startswith("features_")] == list(TABLES)
+    mine, its = pty.openpty()
+    with subprocess.Popen(
+            [harness.BIN / "leat", "delete", *map(str, store_of(both)), *ingest_of(both), "--series", "EURXAU",
+             "--json"], stdin=its, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        os.write(mine, b"y\n")
+        done, asked = process.communicate(timeout=60 * harness.PATIENCE)
+    os.close(mine)
+    os.close(its)
+    assert b"delete 2 400 rows (of all tables) of EURXAU" in asked
+    assert json.loads(done)["deleted"] == 2400
+    assert both.query("SELECT count(*) FROM features_daily") == [(1,)]
 
 
 def test_nothing_is_deleted_while_blocks_are_in_flight(cluster):

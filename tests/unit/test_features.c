@@ -8,6 +8,8 @@
 
 #include "services/flows/series/flow.h"
 #include "services/flows/series/result.h"
+#include "services/leat/features.h"
+#include "services/persist/removal.h"
 #include "services/persist/triage.h"
 #include "services/regress/features.h"
 #include "services/tables.h"
@@ -535,6 +537,105 @@ static void many_may_need_the_same_partitions_at_once(void **state)
                   "A|1480\nB|1480");
 }
 
+/* --- other tables of such a name ------------------------------------------------------------ */
+
+static void execute(const char *url, const char *const *sql, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        assert_true(cluster_execute(url, sql[i]));
+}
+
+static void expect_domains(const char *url, size_t n)
+{
+    struct leat_error err;
+    struct features_domains domains;
+    struct query *query = query_open(url, &err);
+    assert_non_null(query);
+    if (!features_domains(query, &domains, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(domains.n, n);
+    assert_string_equal(domains.names[0], "idx");
+    assert_string_equal(domains.names[1], "bqx");
+    query_close(&query);
+}
+
+static void expect_removed(const char *url, const char *series, uint64_t expected)
+{
+    struct leat_error err;
+    uint64_t rows;
+    if (!removal_run(url, &(struct removal){.series = series}, &rows, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(rows, expected);
+}
+
+static void tables_of_ones_own_are_neither_shown_nor_deleted_from(void **state)
+{
+    static const char *const own[] = {
+        "CREATE TABLE features_catalog (name text)",
+        "CREATE TABLE features_daily (series text, ts timestamptz, mean float8)",
+        "CREATE TABLE \"features_My own\" (series text, ts text, version bigint, origin text)",
+        "INSERT INTO features_daily (series) VALUES ('EURUSD')",
+        "INSERT INTO \"features_My own\" (series) VALUES ('EURUSD')",
+        "CREATE VIEW features_view AS SELECT series, ts, version, origin FROM features_idx",
+    };
+    static const char *const gone[] = {"DROP VIEW features_view", "DROP TABLE features_catalog",
+                                       "DROP TABLE features_daily",
+                                       "DROP TABLE \"features_My own\""};
+    struct writer writer;
+    struct made made;
+    writer_open(&writer, *state);
+    make(&made, "EURUSD", begin_2024, day / 20);
+    writer_write(&writer, &made.block, 1, 1000);
+    execute(*state, own, sizeof own / sizeof *own);
+    expect_domains(*state, 2);
+    expect_removed(*state, "EURUSD", 2 * ROWS);
+    assert_answer(*state, "SELECT count(*) FROM features_daily", "1");
+    assert_answer(*state, "SELECT count(*) FROM \"features_My own\"", "1");
+    execute(*state, gone, sizeof gone / sizeof *gone);
+    writer_close(&writer);
+}
+
+static void a_partition_that_was_put_away_keeps_its_rows(void **state)
+{
+    struct writer writer;
+    struct made made;
+    writer_open(&writer, *state);
+    make(&made, "EURUSD", begin_2024 + 25 * day, day / 10);
+    writer_write(&writer, &made.block, 1, 1000);
+    assert_true(
+        cluster_execute(*state, "ALTER TABLE features_idx DETACH PARTITION features_idx_2024_02"));
+    expect_domains(*state, 2);
+    expect_removed(*state, "EURUSD", 2 * ROWS - 290);
+    assert_answer(*state, "SELECT count(*) FROM features_idx_2024_02", "290");
+    assert_true(cluster_execute(*state, "DROP TABLE features_idx_2024_02"));
+    writer_close(&writer);
+}
+
+/* A domain that was configured once, and whose table was kept. */
+static void a_domain_of_before_is_one_still(void **state)
+{
+    struct writer writer;
+    struct made made;
+    writer_open(&writer, *state);
+    make(&made, "EURUSD", begin_2024, day / 20);
+    writer_write(&writer, &made.block, 1, 1000);
+    const char *columns =
+        "(series text, ts timestamptz, version bigint, origin text, value float8)";
+    char sql[256];
+    snprintf(sql, sizeof sql, "CREATE TABLE features_old9_x %s %s", columns,
+             *state == sqlite_url ? "" : "PARTITION BY RANGE (ts)");
+    assert_true(cluster_execute(*state, sql));
+    if (*state != sqlite_url)
+        assert_true(
+            cluster_execute(*state, "CREATE TABLE kept PARTITION OF features_old9_x DEFAULT"));
+    assert_true(cluster_execute(*state, "INSERT INTO features_old9_x (series, ts) VALUES"
+                                        " ('EURUSD', '2024-01-01T00:00:00.000000Z')"));
+    expect_domains(*state, 3);
+    expect_removed(*state, "EURUSD", 2 * ROWS + 1);
+    assert_true(cluster_execute(*state, "DROP TABLE features_old9_x"));
+    writer_close(&writer);
+}
+
 int main(void)
 {
 #define ON_POSTGRES(name) cmocka_unit_test_setup_teardown(name, on_postgres, clean)
@@ -561,6 +662,11 @@ int main(void)
         ON_POSTGRES(a_partition_that_was_dropped_is_made_again),
         ON_POSTGRES(a_table_that_is_locked_when_a_partition_is_made_is_waited_for),
         ON_POSTGRES(many_may_need_the_same_partitions_at_once),
+        ON_POSTGRES(tables_of_ones_own_are_neither_shown_nor_deleted_from),
+        ON_SQLITE(tables_of_ones_own_are_neither_shown_nor_deleted_from),
+        ON_POSTGRES(a_partition_that_was_put_away_keeps_its_rows),
+        ON_POSTGRES(a_domain_of_before_is_one_still),
+        ON_SQLITE(a_domain_of_before_is_one_still),
     };
     return cmocka_run_group_tests_name("features", tests, start, stop);
 }
