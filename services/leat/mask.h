@@ -5,9 +5,9 @@
 #include "services/runtime/settings.h"
 
 /* A setting's value as it may be shown: ****** stands for the passwords of an
- * address (user:PASSWORD@, password=PASSWORD, sslpassword=PASSWORD) or for a key in it (?key=KEY and the like), and for the
- * whole of a secret that is none: addresses are in settings that end in ".url". Cut to `size`.
- * Returns `to`. */
+ * address (user:PASSWORD@, password=PASSWORD, sslpassword=PASSWORD) or for a key in it (?key=KEY
+ * and the like), and for the whole of a secret that is none: addresses are in settings that end in
+ * ".url". Cut to `size`. Returns `to`. */
 const char *mask_value(const struct leat_setting *row, const char *value, char *to, size_t size);
 
 /* The same for an address, whatever setting it is from. */
