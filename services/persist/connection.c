@@ -1,5 +1,6 @@
 #include "services/persist/connection.h"
 
+#include "services/persist/hosts.h"
 #include "services/runtime/clock.h"
 #include "services/runtime/log.h"
 
@@ -14,6 +15,7 @@ enum {
     CONNECT_MS = 10000, /* for one host, unless the conninfo says otherwise */
     CHUNK = 128 * 1024, /* of COPY data handed to libpq at once: it copies it once more */
     MAX_PARAMS = 64,    /* of a conninfo; libpq knows some forty */
+    N_PLACE = 3,        /* of them say where the server is */
 };
 
 struct connection {
@@ -78,44 +80,60 @@ bool connection_url_ok(const char *url, struct leat_error *err)
     return true;
 }
 
-static bool is_set(const PQconninfoOption *options, const char *name)
+static const char *value_of(const PQconninfoOption *options, const char *name)
 {
     for (; options->keyword; options++)
         if (strcmp(options->keyword, name) == 0)
-            return options->val != NULL;
+            return options->val;
+    return NULL;
+}
+
+/* Parameters as libpq takes them; those without a value it passes over. The first ones say where
+ * the server is. */
+struct params {
+    const char *names[MAX_PARAMS + sizeof defaults / sizeof *defaults + N_PLACE + 1];
+    const char *values[MAX_PARAMS + sizeof defaults / sizeof *defaults + N_PLACE + 1];
+};
+
+static const char *const places[N_PLACE] = {"host", "hostaddr", "port"};
+
+static bool is_place(const char *name)
+{
+    for (size_t i = 0; i < N_PLACE; i++)
+        if (strcmp(places[i], name) == 0)
+            return true;
     return false;
 }
 
 /* The conninfo's own parameters, then what it left open. */
-static void collect(const PQconninfoOption *options, const char **names, const char **values)
+static void collect(const PQconninfoOption *options, struct params *to)
 {
     size_t n = 0;
+    for (; n < N_PLACE; n++) {
+        to->names[n] = places[n];
+        to->values[n] = value_of(options, places[n]);
+    }
     for (const PQconninfoOption *o = options; o->keyword; o++)
-        if (o->val && n < MAX_PARAMS) {
-            names[n] = o->keyword;
-            values[n++] = o->val;
+        if (o->val && !is_place(o->keyword) && n < MAX_PARAMS) {
+            to->names[n] = o->keyword;
+            to->values[n++] = o->val;
         }
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
-        if (!is_set(options, defaults[i].name)) {
-            names[n] = defaults[i].name;
-            values[n++] = defaults[i].value;
+        if (!value_of(options, defaults[i].name)) {
+            to->names[n] = defaults[i].name;
+            to->values[n++] = defaults[i].value;
         }
-    names[n] = values[n] = NULL;
+    to->names[n] = to->values[n] = NULL;
 }
 
-/* How long connecting may take: libpq leaves its own connect_timeout (for each host) to the caller
- * of the asynchronous functions. */
-static int64_t connect_ms(const char *const *names, const char *const *values)
+/* How long connecting to one host may take: libpq leaves its own connect_timeout to the caller of
+ * the asynchronous functions. */
+static int64_t connect_ms(const struct params *params)
 {
-    int64_t each = CONNECT_MS, hosts = 1;
-    for (; *names; names++, values++) {
-        if (strcmp(*names, "connect_timeout") == 0 && atoi(*values) > 0)
-            each = (int64_t)atoi(*values) * 1000;
-        if (strcmp(*names, "host") == 0 || strcmp(*names, "hostaddr") == 0)
-            for (const char *c = *values; *c; c++)
-                hosts += *c == ',';
-    }
-    return each * hosts;
+    for (size_t i = 0; params->names[i]; i++)
+        if (strcmp(params->names[i], "connect_timeout") == 0 && atoi(params->values[i]) > 0)
+            return (int64_t)atoi(params->values[i]) * 1000;
+    return CONNECT_MS;
 }
 
 /* Waits for the socket, at most a slice. What is wrong with it libpq finds out. */
@@ -128,6 +146,13 @@ static void wait_slice(PGconn *pg, short events)
 static bool stopping(const struct connection *self)
 {
     return self->options.stopping && self->options.stopping(self->options.arg);
+}
+
+static bool no_answer(PGconn *pg, struct leat_error *err)
+{
+    const char *address = PQhostaddr(pg);
+    return leat_fail(err, "no answer in time from the server at %s, port %s",
+                     address && address[0] ? address : PQhost(pg), PQport(pg));
 }
 
 static bool finish_connect(struct connection *self, int64_t deadline, struct leat_error *err)
@@ -143,7 +168,7 @@ static bool finish_connect(struct connection *self, int64_t deadline, struct lea
         if (stopping(self))
             return leat_fail(err, "stopping");
         if (leat_monotonic_us() > deadline)
-            return leat_fail(err, "no answer from the server in time");
+            return no_answer(self->pg, err);
         struct pollfd fd = {.fd = PQsocket(self->pg),
                             .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT};
         if (poll(&fd, 1, SLICE_MS) > 0)
@@ -160,7 +185,7 @@ static bool is_refusal(const char *sqlstate)
 }
 
 /* The SQLSTATE of a connection that failed is told in libpq's message only: "FATAL:  28P01: …", the
- * first word in the server's language. Of several hosts' the last one counts. */
+ * first word in the server's language. The last one counts. */
 static bool is_refused(PGconn *pg)
 {
     static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -192,18 +217,90 @@ static void on_notice(void *arg, const char *message)
     leat_log(LEAT_DEBUG, "persist", "server_notice", LEAT_S("message", message));
 }
 
-static struct connection *give_up(struct connection *self, PQconninfoOption *parsed)
+/* One host, by itself. false: self->pg tells nothing any more. */
+static bool reach(struct connection *self, const struct params *params, bool *refused,
+                  struct leat_error *err)
 {
-    PQconninfoFree(parsed);
-    connection_close(&self);
-    return NULL;
+    int64_t deadline = leat_monotonic_us() + connect_ms(params) * 1000;
+    self->pg = PQconnectStartParams(params->names, params->values, 0);
+    if (!self->pg)
+        abort();
+    PQsetNoticeProcessor(self->pg, on_notice, NULL);
+    PQsetErrorVerbosity(self->pg, PQERRORS_VERBOSE); /* while connecting: for is_refused */
+    if (PQstatus(self->pg) == CONNECTION_BAD) {
+        take_message(err, PQerrorMessage(self->pg));
+        *refused = PQpingParams(params->names, params->values, 0) == PQPING_NO_ATTEMPT;
+        return false;
+    }
+    if (!finish_connect(self, deadline, err)) {
+        *refused = is_refused(self->pg);
+        return false;
+    }
+    PQsetErrorVerbosity(self->pg, PQERRORS_DEFAULT);
+    if (!encodings_ok(self->pg, err)) {
+        *refused = true;
+        return false;
+    }
+    if (PQsetnonblocking(self->pg, 1) == 0)
+        return true;
+    take_message(err, PQerrorMessage(self->pg));
+    return false;
+}
+
+static bool try_host(struct connection *self, struct params *params, const struct host *host,
+                     bool *refused, struct leat_error *err)
+{
+    if (host->unknown)
+        return leat_fail(err, "could not translate host name \"%s\" to address: %s", host->host,
+                         host->unknown);
+    const char *const place[N_PLACE] = {host->host, host->hostaddr, host->port};
+    memcpy(params->values, place, sizeof place);
+    if (reach(self, params, refused, err))
+        return true;
+    PQfinish(self->pg);
+    self->pg = NULL;
+    return false;
+}
+
+static void add_reason(struct leat_error *err, const struct leat_error *reason)
+{
+    size_t n = strlen(err->text);
+    snprintf(err->text + n, sizeof err->text - n, "%s%s", n > 0 ? "; " : "", reason->text);
+}
+
+/* One after the other, until one serves, or refuses us as each of them would. */
+static bool try_hosts(struct connection *self, struct params *params, bool *refused,
+                      struct leat_error *err)
+{
+    struct hosts *hosts = hosts_open(params->names, params->values);
+    const struct host *host;
+    bool reached = false;
+    err->text[0] = 0;
+    while (!reached && !*refused && !stopping(self) && (host = hosts_next(hosts))) {
+        struct leat_error reason;
+        reached = try_host(self, params, host, refused, &reason);
+        if (!reached)
+            add_reason(err, &reason);
+    }
+    hosts_close(&hosts);
+    if (!reached && !err->text[0])
+        leat_fail(err, "stopping");
+    return reached;
+}
+
+/* Only the server that another session talks to. */
+static bool try_beside(struct connection *self, struct params *params, bool *refused,
+                       struct leat_error *err)
+{
+    PGconn *pg = self->options.beside->pg;
+    const struct host host = {PQhost(pg), PQhostaddr(pg), PQport(pg), NULL};
+    return try_host(self, params, &host, refused, err);
 }
 
 struct connection *connection_open(const struct connection_options *options, bool *refused,
                                    struct leat_error *err)
 {
-    const char *names[MAX_PARAMS + sizeof defaults / sizeof *defaults + 1];
-    const char *values[sizeof names / sizeof *names];
+    struct params params;
     *refused = true;
     if (!connection_url_ok(options->url, err))
         return NULL;
@@ -212,32 +309,13 @@ struct connection *connection_open(const struct connection_options *options, boo
     if (!parsed || !self)
         abort();
     self->options = *options;
-    collect(parsed, names, values);
-    int64_t deadline = leat_monotonic_us() + connect_ms(names, values) * 1000;
-    self->pg = PQconnectStartParams(names, values, 0);
-    if (!self->pg)
-        abort();
-    PQsetNoticeProcessor(self->pg, on_notice, NULL);
-    PQsetErrorVerbosity(self->pg, PQERRORS_VERBOSE); /* while connecting: for is_refused */
-    if (PQstatus(self->pg) == CONNECTION_BAD) {
-        take_message(err, PQerrorMessage(self->pg));
-        *refused = PQpingParams(names, values, 0) == PQPING_NO_ATTEMPT;
-        return give_up(self, parsed);
-    }
-    if (!finish_connect(self, deadline, err)) {
-        *refused = is_refused(self->pg);
-        return give_up(self, parsed);
-    }
-    PQsetErrorVerbosity(self->pg, PQERRORS_DEFAULT);
-    if (!encodings_ok(self->pg, err))
-        return give_up(self, parsed);
-    if (PQsetnonblocking(self->pg, 1) != 0) {
-        take_message(err, PQerrorMessage(self->pg));
-        *refused = false;
-        return give_up(self, parsed);
-    }
-    PQconninfoFree(parsed);
+    collect(parsed, &params);
     *refused = false;
+    if (!(options->beside ? try_beside : try_hosts)(self, &params, refused, err))
+        connection_close(&self);
+    else
+        self->options.beside = NULL; /* it may go before this one does */
+    PQconninfoFree(parsed);
     return self;
 }
 

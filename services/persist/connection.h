@@ -21,6 +21,8 @@ struct connection_options {
     void (*stalled)(void *arg, int64_t waited_ms);
     int64_t stall_ms;
     void *arg;
+    /* Of the conninfo's hosts the one that this session talks to, and no other; may be NULL. */
+    const struct connection *beside;
 };
 
 /* Why a script ended early. */
@@ -43,10 +45,11 @@ struct connection_done {
 /* A libpq URL or conninfo that parses, or false with the reason. */
 bool connection_url_ok(const char *url, struct leat_error *err);
 
-/* Connects; NULL with the reason. `refused`: the server said that it does not want us (password, no
- * such database, no right to it), or the conninfo is wrong: trying again does not help. What else a
- * server may say (that it starts, or has no connection left) passes. The options' URL and arg must
- * outlive it. */
+/* Connects to the first of the conninfo's hosts, and of the addresses behind their names, that
+ * serves; each has connect_timeout for itself. NULL with the reasons of all. `refused`: the server
+ * said that it does not want us (password, no such database, no right to it), or the conninfo is
+ * wrong: trying again does not help. What else a server may say (that it starts, or has no
+ * connection left) passes. The options' URL and arg must outlive it. */
 struct connection *connection_open(const struct connection_options *options, bool *refused,
                                    struct leat_error *err);
 

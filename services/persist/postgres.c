@@ -78,6 +78,7 @@ static void stalled(void *arg, int64_t waited_ms)
     struct connection_options connecting = self->connecting;
     connecting.arg = self->options.arg;
     connecting.stopping = self->options.stopping;
+    connecting.beside = self->connection;
     self->base.counts.ended += (uint64_t)blockers_end(&connecting, connection_pid(self->connection),
                                                       self->options.blocker_age_ms);
 }

@@ -526,6 +526,41 @@ def test_postgresql_fails_over_to_a_hot_standby(own_cluster, own_postgres, stand
     assert count(standby) == (n, n) and dead(standby) == 0
 
 
+@pytest.mark.parametrize("back", ["first", "second"])
+def test_of_several_hosts_some_say_nothing(own_cluster, own_postgres, folder, wires, back):
+    """As a machine without power, or a stopped one: nothing fails, and nothing comes."""
+    port = harness.free_port()
+    own_postgres.settings = ("listen_addresses=127.0.0.1", f"port={port}")
+    own_postgres.crash()
+    own_postgres.start()
+    own_postgres.conninfo += f" port={port}"
+    first, second = (wires.wire(f"tcp://127.0.0.1:{port}") for _ in range(2))
+    first.hold()
+    ports = ",".join(wire.endpoint.rsplit(":", 1)[1] for wire in (first, second))
+    url = f"host=127.0.0.1,127.0.0.1 port={ports} user=leat dbname=leat connect_timeout=1"
+    cluster = own_cluster(settings={"store.url": url, "persist.retry_most": "1s"})
+    n = 1000
+
+    def sends(i):
+        return harness.send_in_background(cluster.endpoint, harness.texts_file(
+            folder / f"{i}.ndjson", range(i * n, i * n + n)))
+
+    assert harness.finish(sends(0))["committed"] == n
+    harness.leat("delete", "--store", url, "--series", "NONE", "--yes", "--set",
+                 f"ingest.http={cluster['ingest'].http_address}", "--set", "run.http=", check=True)
+
+    second.hold()
+    second.cut()
+    sender = sends(1)
+    silence = "; ".join(f"no answer in time from the server at 127.0.0.1, port {port}"
+                        for port in ports.split(","))
+    harness.until("neither says anything", lambda: silence in cluster["persist"].log())
+    assert harness.http(cluster["persist"].http_address, "/readyz")[0] == 503
+    {"first": first, "second": second}[back].release()
+    assert harness.finish(sender)["committed"] == n
+    assert count(cluster) == (2 * n, 2 * n) and dead(cluster) == 0
+
+
 def test_postgresql_takes_no_writes_for_a_while(own_cluster, own_postgres, folder):
     """It cuts no session: the one that is there meets it when it writes, the next when it begins."""
     cluster = own_cluster(settings={"persist.retry_most": "1s", "persist.sessions": 1})

@@ -8,6 +8,7 @@
 #include "services/persist/triage.h"
 #include "services/runtime/clock.h"
 #include "tests/unit/cluster.h"
+#include "tests/unit/silent.h"
 #include "tests/unit/texts.h"
 
 #include <pthread.h>
@@ -332,6 +333,30 @@ static void a_leat_session_that_blocks_for_long_is_ended(void **state)
     assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "20");
     PQfinish(holder);
     writer_close(&writer);
+}
+
+/* A server that says nothing would be waited for until the lock has timed out. */
+static void it_is_ended_without_a_visit_to_any_other_server(void **state)
+{
+    (void)state;
+    struct writer writer;
+    struct silent silent = silent_open("127.0.0.1", 0);
+    char url[400];
+    snprintf(url, sizeof url,
+             "host=127.0.0.1,%s port=%u,5432 user=leat dbname=leat"
+             " connect_timeout=1",
+             cluster.dir, silent.port);
+    writer_open_at(&writer, url);
+    writer.options.lock_timeout_ms = 20000;
+    writer.options.blocker_age_ms = 500;
+    writer_reopen(&writer);
+    PGconn *holder = hold_as("a-5", "leat-persist");
+    writer_write(&writer, texts_many(1, 1, 1000, "a", 20, "t"));
+    assert_int_equal(writer.store->counts.ended, 1);
+    assert_int_equal(silent_visits(&silent), 1); /* the writer's own */
+    PQfinish(holder);
+    writer_close(&writer);
+    close(silent.fd);
 }
 
 static void other_sessions_that_block_are_not_ended(void **state)
@@ -808,6 +833,7 @@ int main(void)
         cmocka_unit_test_setup(it_is_found_on_the_staged_path_as_well, empty),
         cmocka_unit_test_setup(a_table_that_is_locked_as_a_whole_is_waited_for, empty),
         cmocka_unit_test_setup(a_leat_session_that_blocks_for_long_is_ended, empty),
+        cmocka_unit_test_setup(it_is_ended_without_a_visit_to_any_other_server, empty),
         cmocka_unit_test_setup(other_sessions_that_block_are_not_ended, empty),
         cmocka_unit_test_setup(a_server_that_crashes_in_the_middle_loses_nothing, empty),
         cmocka_unit_test_setup(a_session_that_died_while_idle_is_replaced_unseen, empty),
