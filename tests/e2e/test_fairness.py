@@ -1,4 +1,5 @@
-"""One client cannot starve the others, whatever it does."""
+"""One client cannot starve the others, whatever it does: all are read in turn, a transaction is
+bounded, and of each transaction a client has no more than its credit."""
 
 import threading
 
@@ -44,7 +45,9 @@ def flood(context, endpoint, number, stop):
     greedy.socket.close()
 
 
-def test_a_client_that_floods_does_not_starve_another(embedded):
+def test_a_client_has_its_turn_beside_others_that_flood(embedded):
+    """Because all are read in turn, and by the bounds of a transaction. The floods' credit is no part
+    in it: from the first send that is not taken, theirs are out of order."""
     context = zmq.Context()
     stop = threading.Event()
     floods = [threading.Thread(target=flood, args=(context, embedded.endpoint, n, stop))
@@ -74,3 +77,32 @@ def test_a_client_that_floods_does_not_starve_another(embedded):
     # As many as two transactions hold, whatever time they take; thousands of theirs are waiting.
     assert 1 < between < 300
     print(f"{between:.0f} sends of others for each of the polite one")
+
+
+def test_a_client_that_heeds_no_credit_has_no_more_than_it_of_a_transaction(make_embedded):
+    credit, at_once = 4096, 50
+    embedded = make_embedded("--set", f"ingest.credit={credit}", "--set", f"ingest.send_bytes={credit}",
+                             "--set", "text.max_bytes=1KB")
+    text = "more and more " * 70
+
+    def counted(name):
+        return embedded.program.metric(f"leat_ingest_{name}_total")
+
+    context = zmq.Context()
+    greedy, refused = Client(context, embedded.endpoint, "greedy"), 0
+    try:
+        for _ in range(20):
+            held = greedy.seq
+            for i in range(at_once):
+                greedy.send([{"id": f"{held}-{i}", "text": text}])
+            greedy.seq = held
+            answers = 0
+            while answers < at_once:  # goes back at once, whatever pause it is told
+                answer = greedy.hear()
+                answers += answer["type"] != "done"
+                refused += answer["type"] == "busy"
+                greedy.seq += answer["type"] == "ack"
+    finally:
+        context.destroy(0)
+    assert refused > 0
+    assert counted("sends") == greedy.seq <= counted("commits") * (credit // len(text))
