@@ -81,13 +81,21 @@ static bool health_check(const struct health *self, struct leat_error *err)
     return status == 200 || leat_fail(err, "%s: not ready", self->address);
 }
 
+static bool are_addresses(const struct options *options, struct leat_error *err)
+{
+    for (size_t i = 0; i < options->n_operands; i++)
+        if (!http_address(options->operands[i], err))
+            return false;
+    return options->n_operands > 0 || leat_fail(err, "name a HOST:PORT; see 'leat help health'");
+}
+
 static bool read_options(struct options *self, double *timeout, int argc, char **argv,
                          struct leat_error *err)
 {
     if (!options_parse(self, &health_manual, argc, argv, err))
         return false;
     if (!options_number(self, "--timeout", 0.01, 86400, timeout, err) ||
-        (self->n_operands == 0 && !leat_fail(err, "name a HOST:PORT; see 'leat help health'"))) {
+        !are_addresses(self, err)) {
         options_end(self);
         return false;
     }

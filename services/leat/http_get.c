@@ -6,9 +6,12 @@
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { HOST_MAX = 256 };
 
 struct get {
     const char *address;
@@ -55,9 +58,19 @@ static int connect_one(const struct get *self, const struct addrinfo *at, struct
     return -1;
 }
 
+bool http_address(const char *address, struct leat_error *err)
+{
+    const char *colon = strrchr(address, ':');
+    size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+    bool good = colon && colon > address && colon - address < HOST_MAX && digits > 0 &&
+                digits <= 5 && !colon[1 + digits] && atoi(colon + 1) <= 65535 &&
+                atoi(colon + 1) > 0;
+    return good || leat_fail(err, "'%.100s' is no HOST:PORT", address);
+}
+
 static int connect_to(const struct get *self, struct leat_error *err)
 {
-    char host[256];
+    char host[HOST_MAX];
     struct addrinfo wish = {.ai_socktype = SOCK_STREAM}, *found = NULL;
     const char *colon = strrchr(self->address, ':');
     size_t size = colon ? (size_t)(colon - self->address) : 0;

@@ -13,6 +13,9 @@
 int http_get(const char *address, const char *path, int64_t until_us, char *answer, size_t room,
              const char **body, struct leat_error *err);
 
+/* False: this can be no HOST:PORT, whatever runs there. */
+bool http_address(const char *address, struct leat_error *err);
+
 /* The status of an answer (100 to 999), and its text in *body. 0: it is not HTTP's. */
 int http_answer_read(const char *answer, const char **body);
 

@@ -188,6 +188,15 @@ static bool read_kind(struct sending_options *self, const struct options *o, str
     return series_words_absent(o, self->kind, err);
 }
 
+static bool read_client(struct sending_options *self, const struct options *o,
+                        struct leat_error *err)
+{
+    const char *name = self->how.client = options_value(o, "--client");
+    return !name || (*name && strlen(name) <= LEAT_MAX_CLIENT_ID) ||
+           leat_fail(err, "--client is '%.140s'; expected a name of 1 to %d bytes", name,
+                     LEAT_MAX_CLIENT_ID);
+}
+
 static bool read_words(struct sending_options *self, const struct options *o, struct words *words,
                        struct leat_error *err)
 {
@@ -207,7 +216,8 @@ static bool read_words(struct sending_options *self, const struct options *o, st
         self->how.until = LEAT_UNTIL_ACCEPTED;
     else if (word && strcmp(word, "committed") != 0)
         return leat_fail(err, "--wait is '%s'; expected accepted or committed", word);
-    self->how.client = options_value(o, "--client");
+    if (!read_client(self, o, err))
+        return false;
     self->how.keys = options_value(o, "--keys");
     self->how.timeout = 60;
     uint64_t shown = 20;

@@ -1,5 +1,6 @@
 /* leat top: what all stages are doing now. */
 #include "services/leat/commands.h"
+#include "services/leat/http_get.h"
 #include "services/leat/options.h"
 #include "services/leat/top_screen.h"
 #include "services/runtime/clock.h"
@@ -121,8 +122,11 @@ static bool find_places(struct top *self, const struct options *options, struct 
 {
     if (options->n_operands > ADDRESSES_MAX)
         return leat_fail(err, "at most %d addresses", ADDRESSES_MAX);
-    for (size_t i = 0; i < options->n_operands; i++)
+    for (size_t i = 0; i < options->n_operands; i++) {
+        if (!http_address(options->operands[i], err))
+            return false;
         add_place(self, options->operands[i], "");
+    }
     if (options->n_operands > 0)
         return true;
     struct leat_settings *settings = options_settings(options, err);

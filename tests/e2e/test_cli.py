@@ -84,7 +84,10 @@ def test_wrong_words_are_answered_with_the_right_ones():
                   ["tap", "--limit", "0.5", "cache"], ["plot", "--width", "300.5", "x"],
                   ["model", "check", "--threads", "1.5", "x", "y"],
                   ["send", "--kind", "none", "x"], ["send", "--timeout", "-1", "x"],
-                  ["send", "--format", "xml", "x"], ["send", "--field", "colour=red", "x"]):
+                  ["send", "--format", "xml", "x"], ["send", "--field", "colour=red", "x"],
+                  ["send", "--client", "", "x"], ["send", "--client", "n" * 129, "x"],
+                  ["health", "foo"], ["health", "127.0.0.1:1", "foo:"], ["top", "--once", "foo"],
+                  ["top", "--once", "127.0.0.1:1", "nonsense"], ["top", "--once", "a:70000"]):
         done = leat(*words)
         assert done.returncode == 2 and done.stdout == "" and done.stderr.startswith("leat "), words
 
