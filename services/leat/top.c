@@ -41,7 +41,7 @@ static const struct manual_section top_sections[] = {
                 "           the start; + when there are new ones"},
     {"Keys", "q or Ctrl-C ends it."},
     {"Exit status", "  0  ended\n"
-                    "  1  --once, and nothing answered\n"
+                    "  1  --once, and no process of Leat answered\n"
                     "  2  the command line or a setting is wrong"},
     {"Examples", "  leat top\n"
                  "  leat top ingest:9550 cache:9551 classify:9552 persist:9554\n"
@@ -169,6 +169,21 @@ static bool is_missing(const struct top *self, const struct place *place)
            (strcmp(place->stage, "run") != 0 && !runs(self, place->stage));
 }
 
+/* Scripts read the table, so they are told beside it. */
+static void tell(const struct top *self, const struct place *place)
+{
+    char who[TOP_STAGE + 8] = "";
+    if (place->stage[0])
+        snprintf(who, sizeof who, "%s%s: ", strcmp(place->stage, "run") == 0 ? "leat " : "",
+                 place->stage);
+    if (self->once) {
+        render_complain("leat top", "%s%s", who, place->trouble.text);
+        return;
+    }
+    render_print(&self->screen.to, RENDER_YELLOW, "%s%.78s", who, place->trouble.text);
+    fputs(self->screen.end, self->screen.to.out);
+}
+
 static void draw(struct top *self)
 {
     FILE *out = self->screen.to.out;
@@ -180,8 +195,7 @@ static void draw(struct top *self)
         top_screen_draw(&self->screen, self->before->n > 0 ? self->before : NULL, self->now);
     for (size_t i = 0; i < self->n; i++)
         if (is_missing(self, &self->places[i]))
-            render_print(&self->screen.to, RENDER_YELLOW, "%.78s", self->places[i].trouble.text),
-                fputs(self->screen.end, out);
+            tell(self, &self->places[i]);
     if (self->live)
         fprintf(out, "\x1b[J");
     fflush(out);

@@ -155,6 +155,14 @@ static size_t resolve(const char *address, char found[HOSTS_MAX][TOP_WHERE], str
     return n;
 }
 
+static bool tells_of(const struct top_sample *self, const char *where)
+{
+    for (size_t i = 0; i < self->n; i++)
+        if (strcmp(self->stages[i].where, where) == 0)
+            return true;
+    return self->n == TOP_STAGES_MAX; /* there was no room for it */
+}
+
 bool top_sample_ask(struct top_sample *self, const char *address, int64_t until_us,
                     struct leat_error *err)
 {
@@ -167,7 +175,10 @@ bool top_sample_ask(struct top_sample *self, const char *address, int64_t until_
         int status = http_get(found[i], "/metrics", until_us, answer, ANSWER, &body, err);
         if (status == 200) {
             top_sample_read(self, found[i], leat_monotonic_us(), body);
-            any = true;
+            if (tells_of(self, found[i]))
+                any = true;
+            else
+                leat_fail(err, "%s: this is no process of Leat", found[i]);
         } else if (status != 0) {
             leat_fail(err, "%s: answered %d: is this a process of Leat?", found[i], status);
         }

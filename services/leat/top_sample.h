@@ -45,7 +45,7 @@ struct top_sample {
 void top_sample_read(struct top_sample *self, const char *where, int64_t at_us, const char *text);
 
 /* Asks every process behind HOST:PORT (a name may have several addresses). False: none of them
- * answered; the reason is of the last one. */
+ * answered as Leat does; the reason is of the last one. */
 bool top_sample_ask(struct top_sample *self, const char *address, int64_t until_us,
                     struct leat_error *err);
 

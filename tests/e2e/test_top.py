@@ -1,6 +1,7 @@
 """leat top: the table for scripts, and the screen for people, which leaves the terminal as it was."""
 
 import fcntl
+import http.server
 import os
 import pty
 import select
@@ -8,6 +9,7 @@ import signal
 import struct
 import subprocess
 import termios
+import threading
 import time
 
 import pytest
@@ -43,16 +45,47 @@ def test_top_finds_processes_by_their_settings(cluster, folder):
     done = leat("top", "--once", "--interval", "0.2", "--set", f"run.http={nowhere}", *places,
                 check=True)
     assert {"ingest", "cache", "classify", "regress", "persist"} <= set(table(done))
-    assert nowhere not in done.stdout  # nobody said that leat run is about
+    assert nowhere not in done.stderr  # nobody said that leat run is about
     cluster["classify"].kill()
     done = leat("top", "--once", "--interval", "0.2", *places, check=True)
     assert "classify" not in table(done)
-    assert f"{cluster['classify'].http_address}: Connection refused" in done.stdout
+    assert done.stderr == f"leat top: classify: {cluster['classify'].http_address}: Connection refused\n"
 
 
 def test_top_once_fails_when_nobody_answers():
     done = leat("top", "--once", "--interval", "0.1", f"127.0.0.1:{harness.free_port()}")
-    assert done.returncode == 1 and "Connection refused" in done.stdout
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("leat top: 127.0.0.1:") and "Connection refused" in done.stderr
+
+
+class Stranger(http.server.BaseHTTPRequestHandler):
+    """Answers every question well, but not as Leat does."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(params=[b"", b"<html>hello</html>", b"process_resident_memory_bytes 5\n"])
+def stranger(request):
+    with http.server.HTTPServer(("127.0.0.1", 0), Stranger) as server:
+        server.body = request.param
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_top_says_who_is_no_process_of_leat(stranger):
+    done = leat("top", "--once", "--interval", "0.1", stranger)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"leat top: {stranger}: this is no process of Leat\n"
+    screen = Screen("--interval", "0.1", stranger)
+    screen.wait_for(f"{stranger}: this is no process of Leat")
+    screen.end()
 
 
 class Screen:
@@ -75,6 +108,11 @@ class Screen:
             if select.select([self.ours], [], [], 0.1)[0]:
                 self.text += os.read(self.ours, 65536).decode()
         return self
+
+    def end(self):
+        os.write(self.ours, b"q")
+        assert self.process.wait(10 * PATIENCE) == 0
+        os.close(self.ours)
 
     def settings(self):
         return termios.tcgetattr(self.ours)
