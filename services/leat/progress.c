@@ -1,6 +1,9 @@
 #include "services/leat/progress.h"
 
+#include "services/leat/cut.h"
 #include "services/runtime/clock.h"
+
+#include <stdlib.h>
 
 enum {
     DRAW_US = 100 * 1000,
@@ -38,6 +41,19 @@ static void draw_share(const struct progress *self, const struct progress_state 
                 render_duration(seconds * (1 - state->share) / state->share, left));
 }
 
+static void draw(const struct progress *self, const struct progress_state *state)
+{
+    double seconds = progress_seconds(self);
+    char records[32], rate[32], rejected[32];
+    fprintf(self->to.out, "%s %s  %s/s", state->what, render_count(state->records, records),
+            render_count((uint64_t)((double)state->records / (seconds > 0 ? seconds : 1)), rate));
+    if (state->share >= 0)
+        draw_share(self, state, seconds);
+    if (state->rejected > 0)
+        render_print(&self->to, RENDER_YELLOW, "  %s rejected",
+                     render_count(state->rejected, rejected));
+}
+
 void progress_show(struct progress *self, const struct progress_state *state)
 {
     int64_t now = leat_monotonic_us();
@@ -45,17 +61,21 @@ void progress_show(struct progress *self, const struct progress_state *state)
         return;
     self->drawn_us = now;
     self->drawn = true;
-    double seconds = progress_seconds(self);
-    char records[32], rate[32], rejected[32];
-    FILE *out = self->to.out;
-    fprintf(out, "\r\x1b[K%s %s  %s/s", state->what, render_count(state->records, records),
-            render_count((uint64_t)((double)state->records / (seconds > 0 ? seconds : 1)), rate));
-    if (state->share >= 0)
-        draw_share(self, state, seconds);
-    if (state->rejected > 0)
-        render_print(&self->to, RENDER_YELLOW, "  %s rejected",
-                     render_count(state->rejected, rejected));
+    char *line = NULL;
+    size_t size;
+    FILE *out = self->to.out, *drawn = open_memstream(&line, &size);
+    if (!drawn)
+        return;
+    render_init(&self->to, out); /* it may be another width by now */
+    self->to.out = drawn;
+    draw(self, state);
+    self->to.out = out;
+    fclose(drawn);
+    /* A line that wraps is not overwritten by the next. */
+    fputs("\r\x1b[K", out);
+    cut_line(out, line, size, self->to.width - 1);
     fflush(out);
+    free(line);
 }
 
 void progress_clear(struct progress *self)

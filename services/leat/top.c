@@ -1,5 +1,6 @@
 /* leat top: what all stages are doing now. */
 #include "services/leat/commands.h"
+#include "services/leat/cut.h"
 #include "services/leat/http_get.h"
 #include "services/leat/options.h"
 #include "services/leat/top_screen.h"
@@ -11,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -181,24 +183,44 @@ static void tell(const struct top *self, const struct place *place)
         return;
     }
     render_print(&self->screen.to, RENDER_YELLOW, "%s%.78s", who, place->trouble.text);
-    fputs(self->screen.end, self->screen.to.out);
+    fputc('\n', self->screen.to.out);
 }
 
-static void draw(struct top *self)
+static void draw(const struct top *self)
 {
-    FILE *out = self->screen.to.out;
-    if (self->live) {
-        fprintf(out, "\x1b[H");
-        render_init(&self->screen.to, out);
-    }
     if (self->now->n > 0)
         top_screen_draw(&self->screen, self->before->n > 0 ? self->before : NULL, self->now);
     for (size_t i = 0; i < self->n; i++)
         if (is_missing(self, &self->places[i]))
             tell(self, &self->places[i]);
+}
+
+/* As much as the terminal has room for. */
+static void draw_live(struct top *self)
+{
+    char *text = NULL;
+    size_t size;
+    struct winsize at = {0};
+    FILE *out = self->screen.to.out, *drawn = open_memstream(&text, &size);
+    if (!drawn)
+        return;
+    self->screen.to.out = drawn;
+    draw(self);
+    self->screen.to.out = out;
+    fclose(drawn);
+    if (ioctl(fileno(out), TIOCGWINSZ, &at) != 0 || at.ws_col == 0 || at.ws_row == 0)
+        at = (struct winsize){.ws_col = 80, .ws_row = 24};
+    cut_screen(out, text, at.ws_col, at.ws_row);
+    free(text);
+}
+
+static void show(struct top *self)
+{
     if (self->live)
-        fprintf(out, "\x1b[J");
-    fflush(out);
+        draw_live(self);
+    else
+        draw(self);
+    fflush(self->screen.to.out);
 }
 
 /* Until the next look; false: end. */
@@ -234,7 +256,6 @@ static void enter(struct top *self)
     struct termios raw = self->cooked;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw);
-    self->screen.end = "\x1b[K\n";
     fputs("\x1b[?1049h\x1b[?25l", stdout); /* another screen, no cursor */
 }
 
@@ -254,14 +275,14 @@ static int run(struct top *self)
     enter(self);
     look(self);
     if (!self->once)
-        draw(self);
+        show(self);
     while (more) {
         next += (int64_t)(self->interval * 1e6);
         more = wait_next(self, next) && !self->once;
         if (!more && !self->once)
             break;
         look(self);
-        draw(self);
+        show(self);
     }
     leave(self);
     return self->once && self->now->n == 0 ? LEAT_EXIT_FAILED : LEAT_EXIT_OK;
@@ -282,7 +303,7 @@ int command_top(int argc, char **argv)
         self->before = &self->samples[1];
         self->interval = 1;
         self->once = options_has(&options, "--once");
-        self->screen = (struct top_screen){.each = options_has(&options, "--each"), .end = "\n"};
+        self->screen = (struct top_screen){.each = options_has(&options, "--each")};
         render_init(&self->screen.to, stdout);
         if (self->once)
             self->screen.to.colour = false;

@@ -136,10 +136,10 @@ static void draw_line(const struct top_screen *self, const struct line *line)
     bool growing = line->delta[TOP_ERRORS] > 0;
     render_print(&self->to, growing ? RENDER_RED : RENDER_PLAIN, " %6s%s",
                  number(line->now[TOP_ERRORS], true, a), growing ? "+" : "");
-    fputs(self->end, self->to.out);
+    fputc('\n', self->to.out);
     if (line->where) {
         render_print(&self->to, RENDER_DIM, "  %.70s", line->where);
-        fputs(self->end, self->to.out);
+        fputc('\n', self->to.out);
     }
 }
 
@@ -153,11 +153,11 @@ static void draw_journal(const struct top_screen *self, const struct line *lines
     }
     if (most <= 0)
         return;
-    fputs(self->end, self->to.out);
+    fputc('\n', self->to.out);
     fprintf(self->to.out, "journal  ");
     render_bar(&self->to, used / most, 30);
-    fprintf(self->to.out, "  %s of %s%s", render_bytes((uint64_t)used, a),
-            render_bytes((uint64_t)most, b), self->end);
+    fprintf(self->to.out, "  %s of %s\n", render_bytes((uint64_t)used, a),
+            render_bytes((uint64_t)most, b));
 }
 
 void top_screen_draw(const struct top_screen *self, const struct top_sample *before,
@@ -170,7 +170,7 @@ void top_screen_draw(const struct top_screen *self, const struct top_sample *bef
     render_print(&self->to, RENDER_DIM, "%-9s%5s %9s %8s  %6s %6s %7s  %4s %4s %4s %6s", "stage",
                  "ready", "in/s", "out/s", "batch", "open", "oldest", "work", "wait", "full",
                  "errors");
-    fputs(self->end, self->to.out);
+    fputc('\n', self->to.out);
     for (size_t i = 0; i < n; i++)
         draw_line(self, &lines[i]);
     draw_journal(self, lines, n);

@@ -7,8 +7,7 @@
 
 struct top_screen {
     struct render to;
-    bool each;       /* a row for every instance instead of one for every stage */
-    const char *end; /* of every line: "\n", or what clears its rest as well */
+    bool each; /* a row for every instance instead of one for every stage */
 };
 
 /* Draws rows in the order of the flow. A stage that was not in `before`, or was started again

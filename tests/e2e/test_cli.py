@@ -1,11 +1,18 @@
 """The command line as people use it: what it prints, and how it exits."""
 
 import contextlib
+import fcntl
 import gzip
 import json
+import os
+import pty
+import re
+import select
 import signal
 import sqlite3
+import struct
 import subprocess
+import termios
 
 import msgpack
 import pytest
@@ -449,6 +456,33 @@ def test_several_ingests_share_the_work(folder, make_embedded):
             assert (ids(first), ids(second)) == (a, b)
         finally:
             second.close()
+
+
+def test_the_progress_fits_a_narrow_terminal(embedded):
+    """A line that wraps would stay, and the next one come below it."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 24, 0, 0))
+    process = subprocess.Popen(
+        [harness.BIN / "leat", "send", "--to", embedded.endpoint, "--format", "ndjson", "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    shown = ""
+
+    def shown_so_far():
+        nonlocal shown
+        process.stdin.write(b'no record\n{"text": "a good day"}\n')
+        process.stdin.flush()
+        while select.select([ours], [], [], 0.1)[0]:
+            shown += os.read(ours, 65536).decode()
+        return re.findall(r"\r\x1b\[K([^\r\n]+)", shown)
+
+    until("a bar is drawn that is cut", lambda: len(shown_so_far()) > 3)
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shown_so_far()]
+    assert max(len(line) for line in lines if "/s" in line) <= 23
+    assert any(len(line) == 23 for line in lines)
+    process.stdin.close()
+    process.wait(60)
+    os.close(ours)
 
 
 # --- show and stats -----------------------------------------------------------------------------

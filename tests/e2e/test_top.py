@@ -4,6 +4,7 @@ import fcntl
 import http.server
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -89,11 +90,11 @@ def test_top_says_who_is_no_process_of_leat(stranger):
 
 
 class Screen:
-    """`leat top` on a terminal of 80 columns and 24 rows."""
+    """`leat top` on a terminal."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, columns=80, rows=24):
         self.ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.before = termios.tcgetattr(self.ours)
         self.process = subprocess.Popen([harness.BIN / "leat", "top", *arguments], stdin=theirs,
                                         stdout=theirs, stderr=theirs,
@@ -116,6 +117,17 @@ class Screen:
 
     def settings(self):
         return termios.tcgetattr(self.ours)
+
+
+def test_top_fits_a_small_terminal(embedded):
+    """Else lines wrap, and what is above them scrolls away."""
+    screen = Screen("--interval", "0.1", "--each", embedded.program.http_address, columns=40, rows=10)
+    screen.wait_for("more lines").wait_for("more lines\r\n\x1b[J")
+    picture = screen.text.split("\x1b[H")[1].split("\x1b[J")[0]
+    lines = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", picture).split("\r\n")
+    assert len(lines) == 10 and lines[0].startswith("stage")
+    assert max(map(len, lines)) == 40
+    screen.end()
 
 
 @pytest.mark.parametrize("how", ["q", "signal"])

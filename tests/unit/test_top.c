@@ -1,3 +1,4 @@
+#include "services/leat/cut.h"
 #include "services/leat/http_get.h"
 #include "services/leat/top_sample.h"
 #include "services/leat/top_screen.h"
@@ -117,7 +118,7 @@ static char *drawn(const struct top_sample *before, const struct top_sample *now
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
-    struct top_screen screen = {.each = each, .end = "\n"};
+    struct top_screen screen = {.each = each};
     render_init(&screen.to, out);
     top_screen_draw(&screen, before, now);
     fclose(out);
@@ -230,6 +231,48 @@ static void persist_shows_what_is_stored(void **state)
     free(b);
 }
 
+static void cuts_to(const char *line, int columns, const char *wanted)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    cut_line(out, line, strlen(line), columns);
+    fclose(out);
+    assert_string_equal(text, wanted);
+    free(text);
+}
+
+static void a_line_is_cut_by_columns_and_its_colours_end(void **state)
+{
+    (void)state;
+    cuts_to("", 3, "");
+    cuts_to("abc", 3, "abc");
+    cuts_to("abcd", 3, "abc");
+    cuts_to("\xe2\x96\x88\xe2\x96\x88-", 2, "\xe2\x96\x88\xe2\x96\x88");
+    cuts_to("\x1b[31mabcd\x1b[0m", 2, "\x1b[31mab\x1b[0m");
+    cuts_to("ab\x1b[3", 2, "ab\x1b[3");
+}
+
+static void screens_as(const char *lines, int rows, const char *wanted)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    cut_screen(out, lines, 20, rows);
+    fclose(out);
+    assert_string_equal(text, wanted);
+    free(text);
+}
+
+static void lines_without_a_row_are_counted(void **state)
+{
+    (void)state;
+    screens_as("", 24, "\x1b[H\x1b[J");
+    screens_as("a\nb\nc\n", 4, "\x1b[H\x1b[Ka\n\x1b[Kb\n\x1b[Kc\n\x1b[J");
+    screens_as("a\nb\nc\n", 3, "\x1b[H\x1b[Ka\n\x1b[K... 2 more lines\n\x1b[J");
+    screens_as("a\nb\nc\n", 1, "\x1b[H\x1b[K... 3 more lines\n\x1b[J");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +283,8 @@ int main(void)
         cmocka_unit_test(rates_are_of_all_instances_together),
         cmocka_unit_test(ingest_shows_what_is_on_its_way),
         cmocka_unit_test(persist_shows_what_is_stored),
+        cmocka_unit_test(a_line_is_cut_by_columns_and_its_colours_end),
+        cmocka_unit_test(lines_without_a_row_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
