@@ -53,6 +53,15 @@ BENCH_BINARIES := $(BENCHES:tests/bench/%.c=$(BUILD)/bench/%)
 SHARED   := $(addprefix $(BUILD)/share/leat/,default.model default.json topics.json)
 EXAMPLE_BINARIES := $(EXAMPLES:proto/examples/%.c=$(BUILD)/examples/%)
 
+# What cannot be done is refused before anything is built for it.
+ifneq ($(filter fuzz torture soak,$(MAKECMDGOALS)),)
+ifneq ($(origin SECONDS),undefined)
+ifeq ($(shell printf %s '$(SECONDS)' | grep -Ex '0*[1-9][0-9]*'),)
+$(error --seconds must be a whole number of 1 or more, not "$(SECONDS)")
+endif
+endif
+endif
+
 .PHONY: all help deps build-deps unit units examples test lint format bench bench-programs demo fuzz fuzz-seeds model torture soak clean
 .DELETE_ON_ERROR:
 

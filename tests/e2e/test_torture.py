@@ -49,6 +49,26 @@ def run(program, *words, timeout=480):
     return [json.loads(line) for line in out.splitlines()]
 
 
+@pytest.mark.parametrize("seconds", ["abc", "0", "-5", "1.5", ""])
+@pytest.mark.parametrize("what", ["torture/torture", "torture/soak", "fuzz/run"])
+def test_no_run_begins_without_seconds_that_make_sense(what, seconds):
+    done = subprocess.run([harness.ROOT / "tests" / what, f"--seconds={seconds}"],
+                          capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--seconds: must be a whole number of 1 or more" in done.stderr
+
+
+@pytest.mark.parametrize("target", ["torture", "soak", "fuzz"])
+def test_nothing_is_built_for_seconds_that_make_no_sense(target):
+    for seconds in ("abc", "0", "-5", "1 2", ""):
+        done = subprocess.run(["make", "-n", target, f"SECONDS={seconds}"], cwd=harness.ROOT,
+                              capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "--seconds must be a whole number of 1 or more" in done.stderr
+    assert subprocess.run(["make", "-n", target, "SECONDS=90"], cwd=harness.ROOT,
+                          capture_output=True, timeout=60).returncode == 0
+
+
 def test_nothing_is_lost_or_doubled_under_fire():
     told, = run("torture", "--seconds", 12, "--seed", 7, "--faults", 2,
                 "--rate", 1000 // harness.PATIENCE, "--limit", 400 * harness.PATIENCE)
