@@ -3,8 +3,10 @@
 #include "services/leat/embedded.h"
 #include "services/runtime/child.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct command commands[] = {
     {&run_manual, command_run},       {&send_manual, command_send},
@@ -111,14 +113,31 @@ static int dispatch(int argc, char **argv)
     return command->main(argc - 1, argv + 1);
 }
 
+/* Why standard output failed. When it did so long ago, errno is of something else by now: it is
+ * tried again, and what may come out is behind the output that is broken off anyway. */
+static const char *why_not_written(bool now)
+{
+    if (now || write(STDOUT_FILENO, "\n", 1) < 0)
+        return strerror(errno);
+    return "a part of it is missing";
+}
+
+/* False: not all of it was written; that has been told. */
+static bool finish_output(void)
+{
+    bool now = fflush(stdout) != 0;
+    if (!now && !ferror(stdout))
+        return true;
+    render_complain("leat", "cannot write the output: %s", why_not_written(now));
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "--child") == 0)
         return leat_child_main(&embedded_program, argv[2]);
     int status = dispatch(argc, argv);
-    if ((fflush(stdout) != 0 || ferror(stdout)) && status == LEAT_EXIT_OK) {
-        perror("leat: cannot write the output");
+    if (status == LEAT_EXIT_OK && !finish_output())
         status = LEAT_EXIT_FAILED;
-    }
     return status;
 }

@@ -527,6 +527,16 @@ def test_stats_count_what_is_stored(folder, embedded):
     assert "30 texts in SQLite" in done.stdout and "No dead letters" in done.stdout
 
 
+def test_output_that_finds_no_room_is_told_with_the_reason(folder, embedded):
+    send(embedded.endpoint, ndjson(folder / "a.ndjson", {"id": "a", "text": "good " * 2000}))
+    for words in (["show", "a"], ["show", "--json", "a"], ["stats"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([harness.BIN / "leat", *words, "--data", embedded.data],
+                                  stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 1
+        assert done.stderr == "leat: cannot write the output: No space left on device\n"
+
+
 def test_an_empty_store_is_shown_as_such(embedded):
     done = leat("stats", "--data", embedded.data, check=True)
     assert done.stdout.startswith("0 texts")
