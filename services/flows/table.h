@@ -5,6 +5,8 @@
 
 #include "proto/batch.h"
 
+#include <string.h>
+
 enum leat_column_type {
     LEAT_COL_TEXT,        /* text          SQLite TEXT */
     LEAT_COL_BIGINT,      /* bigint        INTEGER */
@@ -83,6 +85,15 @@ struct leat_table {
 static inline size_t leat_table_singles(const struct leat_table *table)
 {
     return table->run ? table->run : table->n_columns;
+}
+
+/* The place of the column that a table with `monthly` is partitioned by. */
+static inline size_t leat_table_month_column(const struct leat_table *table)
+{
+    size_t column = 0;
+    while (strcmp(table->columns[column].name, table->monthly) != 0)
+        column++;
+    return column;
 }
 
 static inline size_t leat_table_width(const struct leat_table *table)

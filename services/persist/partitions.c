@@ -89,19 +89,11 @@ static bool make(struct connection *connection, const struct leat_table *table, 
     return false;
 }
 
-static size_t column_of(const struct leat_table *table)
-{
-    size_t column = 0;
-    while (strcmp(table->columns[column].name, table->monthly) != 0)
-        column++;
-    return column;
-}
-
 bool partitions_make(struct partitions *self, struct connection *connection,
                      const struct leat_table *table, const struct load_rows *rows, int64_t lock_ms,
                      struct connection_failure *failure)
 {
-    size_t column = column_of(table);
+    size_t column = leat_table_month_column(table);
     int64_t begin = 0, end = 0; /* of the month of the row before */
     for (size_t i = 0; i < rows->n; i++) {
         int64_t us = rows->values[i][column].integer;

@@ -1,5 +1,7 @@
 #include "services/persist/probe.h"
 
+#include "services/flows/month.h"
+
 static struct leat_value probe_value(enum leat_column_type type)
 {
     static const uint8_t zeros[LEAT_ID_SIZE] = {0}; /* also four reals */
@@ -30,4 +32,33 @@ void probe_row(const struct leat_table *table, struct leat_value *values)
         values[i] = probe_value(table->columns[i].type);
     if (table->run)
         values[own] = (struct leat_value){.run = {zero, 0}};
+}
+
+static void copy_months(struct copy *copy, const struct leat_table *table,
+                        const struct load_rows *rows, struct leat_value *values)
+{
+    size_t column = leat_table_month_column(table);
+    int64_t begin = 0, end = 0; /* of the month of the row before */
+    for (size_t i = 0; i < rows->n; i++) {
+        int64_t us = rows->values[i][column].integer;
+        if (us >= begin && us < end)
+            continue;
+        begin = leat_month_begin(leat_month(us));
+        end = leat_month_begin(leat_month(us) + 1);
+        values[column].integer = us;
+        copy_row(copy, table, values);
+    }
+}
+
+void probe_copy(struct copy *copy, const struct leat_table *table, const struct load_rows *rows)
+{
+    struct leat_value values[table->n_columns];
+    probe_row(table, values);
+    copy->size = 0;
+    copy_begin(copy);
+    if (table->monthly)
+        copy_months(copy, table, rows, values);
+    else
+        copy_row(copy, table, values);
+    copy_end(copy);
 }

@@ -365,10 +365,11 @@ static bool probe_table(struct sqlite *self, const struct target *target, struct
     return arrived;
 }
 
-static bool probe(struct store *store, struct load *load, struct leat_error *err)
+static bool probe(struct store *store, struct load *load, uint32_t record, struct leat_error *err)
 {
     struct sqlite *self = of(store);
     (void)load;
+    (void)record;
     if (!self->db)
         return leat_fail(err, "%s is closed", self->path);
     for (size_t i = 0; i < self->n_targets; i++)

@@ -57,9 +57,10 @@ struct store_type {
     enum store_outcome (*write)(struct store *self, struct load *load, struct load_range range,
                                 bool hasty, struct store_failure *failure);
 
-    /* After STORE_ROW: does the store take a good row of that kind right now, on the same
-     * connection? Nothing stays. false: then it was not the row's fault. */
-    bool (*probe)(struct store *self, struct load *load, struct leat_error *err);
+    /* After STORE_ROW for a record alone: does the store take good rows where that record's go
+     * right now, on the same connection? Nothing stays. false: then it was not the record's fault.
+     */
+    bool (*probe)(struct store *self, struct load *load, uint32_t record, struct leat_error *err);
 
     void (*close)(struct store *self);
 };

@@ -119,7 +119,7 @@ static bool act_alone(struct triage *self, uint32_t record, const struct store_f
     struct store_failure second;
     if (load_record(self->load, record)->dead)
         return away(self, first); /* its dead letter is refused: nothing a record could do */
-    if (!self->store->type->probe(self->store, self->load, self->err))
+    if (!self->store->type->probe(self->store, self->load, record, self->err))
         return leat_fail_in(self->err, "the store refuses good rows, too");
     enum store_outcome outcome = attempt(self, alone, &second);
     if (outcome != STORE_ROW)

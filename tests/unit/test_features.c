@@ -431,6 +431,72 @@ static void a_block_that_one_copy_stored_is_no_dead_letter(void **state)
     writer_close(&writer);
 }
 
+/* --- faults of the store ------------------------------------------------------------------------
+ */
+
+/* From here on a table fails for the rows for which `condition` holds, with a row's error. */
+static void fail_rows(const char *url, const char *table, const char *condition)
+{
+    char sql[512];
+    snprintf(sql, sizeof sql,
+             "CREATE OR REPLACE FUNCTION fail() RETURNS trigger AS $$ BEGIN IF %s THEN"
+             " RAISE division_by_zero; END IF; RETURN new; END $$ LANGUAGE plpgsql;"
+             "CREATE TRIGGER fail BEFORE INSERT ON %s FOR EACH ROW EXECUTE FUNCTION fail()",
+             condition, table);
+    assert_true(cluster_execute(url, sql));
+}
+
+/* A block of three months meets a table that fails for every row, and nothing of it is lost. */
+static void assert_kept(const char *url, const char *table)
+{
+    struct writer writer;
+    struct made made;
+    char sql[128];
+    writer_open(&writer, url);
+    make(&made, "EURUSD", begin_2024 + 25 * day, day / 10);
+    writer_write(&writer, &made.block, 1, 1000);
+    fail_rows(url, table, "true");
+    make(&made, "GBPUSD", begin_2024 + 25 * day, day / 10);
+    assert_true(load_add(writer.load, computed(&writer, &made.block, 1, 2000), 0));
+    assert_false(writer_try(&writer));
+    assert_non_null(strstr(writer.err.text, "the store refuses good rows"));
+    assert_int_equal(writer.counts.buried, 0);
+    snprintf(sql, sizeof sql, "DROP TRIGGER fail ON %s", table);
+    assert_true(cluster_execute(url, sql));
+    assert_true(writer_try(&writer));
+    assert_answer(url, "SELECT count(*) FROM features_idx", "800");
+    writer_close(&writer);
+}
+
+static void a_table_that_fails_for_every_row_is_no_block_s_fault(void **state)
+{
+    assert_kept(*state, "features_idx");
+}
+
+static void a_partition_that_fails_for_every_row_is_no_block_s_fault(void **state)
+{
+    assert_kept(*state, "features_idx_2024_02");
+}
+
+static void a_block_that_fails_among_good_ones_is_a_dead_letter(void **state)
+{
+    struct writer writer;
+    struct made made;
+    writer_open(&writer, *state);
+    assert_true(writer.store->type->check(writer.store, &(bool){false}, &writer.err));
+    fail_rows(*state, "features_idx", "new.series = 'BAD'");
+    for (int i = 0; i < 3; i++) {
+        make(&made, i == 1 ? "BAD" : "GOOD", begin_2024 + i * ROWS * day / 20, day / 20);
+        struct leat_batch *batch = computed(&writer, &made.block, (uint8_t)(1 + i), 1000);
+        assert_true(load_add(writer.load, batch, 1700000000000000));
+    }
+    assert_true(writer_try(&writer));
+    assert_answer(*state, "SELECT series, count(*) FROM features_idx GROUP BY 1", "GOOD|800");
+    assert_answer(*state, "SELECT id, stage, code FROM dead_letters", "BAD|persist|22012");
+    assert_true(cluster_execute(*state, "DELETE FROM dead_letters"));
+    writer_close(&writer);
+}
+
 /* --- partitions ----------------------------------------------------------------------------- */
 
 static void months_have_a_partition_each(void **state)
@@ -657,6 +723,9 @@ int main(void)
         ON_SQLITE(a_block_without_features_is_a_dead_letter),
         ON_POSTGRES(a_block_that_one_copy_stored_is_no_dead_letter),
         ON_SQLITE(a_block_that_one_copy_stored_is_no_dead_letter),
+        ON_POSTGRES(a_table_that_fails_for_every_row_is_no_block_s_fault),
+        ON_POSTGRES(a_partition_that_fails_for_every_row_is_no_block_s_fault),
+        ON_POSTGRES(a_block_that_fails_among_good_ones_is_a_dead_letter),
         ON_POSTGRES(months_have_a_partition_each),
         ON_POSTGRES(a_partition_of_ones_own_serves),
         ON_POSTGRES(a_partition_that_was_dropped_is_made_again),

@@ -532,6 +532,23 @@ static void a_table_that_was_changed_under_way_is_no_row_s_fault(void **state)
     writer_close(&writer);
 }
 
+static void a_column_that_only_others_fill_is_no_row_s_fault(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    assert_true(writer.store->type->check(writer.store, &(bool){false}, &writer.err));
+    assert_true(cluster_execute(cluster.conninfo, "ALTER TABLE texts ADD own integer NOT NULL"));
+    writer_add(&writer, texts_many(1, 1, 1000, "a", 10, "t"));
+    assert_false(writer_try(&writer));
+    assert_non_null(strstr(writer.err.text, "refuses good rows"));
+    assert_int_equal(writer.counts.buried, 0);
+    assert_true(cluster_execute(cluster.conninfo, "ALTER TABLE texts DROP own"));
+    writer_insist(&writer);
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "10");
+    writer_close(&writer);
+}
+
 /* From here on the server answers rows with the text "bad" with that SQLSTATE. */
 static void answer_bad_with(const char *sqlstate)
 {
@@ -579,6 +596,22 @@ static void rows_that_fail_alone_and_twice_are_dead_letters(void **state)
     }
     assert_int_equal(writer.counts.buried, 4);
     assert_int_equal(writer.store->counts.conflicts, 1);
+    writer_close(&writer);
+}
+
+/* One's own constraints know no probe. That it came as far as them tells that rows arrive. */
+static void constraints_of_one_s_own_keep_no_bad_row_from_its_end(void **state)
+{
+    (void)state;
+    struct writer writer;
+    writer_open(&writer);
+    assert_true(cluster_execute(cluster.conninfo, "ALTER TABLE texts ADD CHECK (id !~ 'probe');"
+                                                  "ALTER TABLE texts ADD CHECK (text <> 'bad')"));
+    add_three_with_bad_ones(&writer);
+    assert_true(writer_try(&writer));
+    assert_answer(cluster.conninfo, "SELECT count(*) FROM texts", "62");
+    assert_answer(cluster.conninfo, "SELECT id, code FROM dead_letters ORDER BY id",
+                  "w|23514\ny|23514");
     writer_close(&writer);
 }
 
@@ -841,7 +874,9 @@ int main(void)
         cmocka_unit_test_setup(a_server_without_progress_is_given_up, empty),
         cmocka_unit_test_setup(a_read_only_database_is_no_row_s_fault, empty),
         cmocka_unit_test_setup(a_table_that_was_changed_under_way_is_no_row_s_fault, empty),
+        cmocka_unit_test_setup(a_column_that_only_others_fill_is_no_row_s_fault, empty),
         cmocka_unit_test_setup(rows_that_fail_alone_and_twice_are_dead_letters, empty),
+        cmocka_unit_test_setup(constraints_of_one_s_own_keep_no_bad_row_from_its_end, empty),
         cmocka_unit_test_setup(errors_that_no_row_can_cause_bury_nothing, empty),
         cmocka_unit_test_setup(a_deadlock_is_tried_again_at_once, empty),
         cmocka_unit_test_setup(a_wrong_schema_is_refused_by_name, empty),
