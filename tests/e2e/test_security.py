@@ -253,6 +253,30 @@ def test_nothing_but_this_machine_is_reached_without_keys(folder, make_embedded)
                   "--set", "ingest.oneway=")
 
 
+# Who connects, and by which setting: to the next stage, to the cache with results, to who acknowledges.
+CONNECTIONS = [("ingest", "cache.address"), ("ingest", "regress.address"),
+               ("ingest", "persist.acks_address"), ("cache", "classify.address"),
+               ("classify", "persist.address"), ("classify", "cache.results_address"),
+               ("regress", "persist.address")]
+
+
+@pytest.mark.parametrize("stage, setting", CONNECTIONS)
+def test_nobody_connects_to_another_machine_without_keys(folder, stage, setting):
+    here = f"tcp://127.0.0.1:{harness.free_port()}"
+    bound = {"ingest": ("ingest.listen", "ingest.oneway"), "cache": ("cache.inbox", "cache.results")}
+    own = {name: f"tcp://127.0.0.1:{harness.free_port()}"
+           for name in bound.get(stage, (f"{stage}.inbox",))}
+    own |= {f"{stage}.http": "", "journal.dir": folder / "journal"}
+    there = "tcp://192.0.2.1:5560"  # of no machine (RFC 5737)
+    words = [word for name, value in {**own, setting: f"{here},{there}"}.items()
+             for word in ("--set", f"{name}={value}")]
+    done = subprocess.run([harness.BIN / f"leat-{stage}", *words], cwd=folder, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60 * PATIENCE)
+    assert done.returncode == 1, done.stdout
+    for word in (there, setting, "security.keys", "security.insecure", "leat keys"):
+        assert word in done.stdout
+
+
 def test_keys_that_are_missing_are_told_at_start(folder):
     done = leat("run", "--data", folder / "d", "--set", f"security.keys={folder}/none")
     assert done.returncode == 1 and "security.keys" in done.stderr and "server.key" in done.stderr
