@@ -20,6 +20,7 @@ import urllib.error
 import urllib.request
 
 import psycopg2
+import zmq
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("TEST_BUILD", ROOT / "build")).resolve()
@@ -397,6 +398,14 @@ class Cluster:
     def wait_ready(self):
         for program in self.programs.values():
             program.wait_ready()
+
+    def endpoints(self):
+        """[(address, the type of a socket that fits there)] of all that speak ZeroMQ, of one instance
+        of each stage."""
+        return [(self.endpoint, zmq.DEALER), (self.oneway, zmq.PUSH),
+                *((f"tcp://127.0.0.1:{self.ports[stage][0][0]}", zmq.PUSH) for stage in self.STAGES),
+                (f"tcp://127.0.0.1:{self.ports['cache'][0][1]}", zmq.PUSH),
+                (f"tcp://127.0.0.1:{self.ports['persist'][0][1]}", zmq.XSUB)]
 
     def query(self, sql, *parameters):
         return self.postgres.query(sql, *parameters)

@@ -245,14 +245,6 @@ PING = b"\4\7\4PING\0\0"
 MEGABYTE, LARGE = bytes(1 << 20), 256  # more than any frame is, also on its way to persist
 
 
-def ports(cluster):
-    """[(address, the type of a socket that fits there)] of all that speak ZeroMQ."""
-    return [(cluster.endpoint, zmq.DEALER), (cluster.oneway, zmq.PUSH),
-            *((cluster.settings[f"{stage}.address"], zmq.PUSH) for stage in cluster.STAGES),
-            (cluster.settings["cache.results_address"], zmq.PUSH),
-            (cluster.settings["persist.acks_address"], zmq.XSUB)]
-
-
 def plain(address):
     """A connection without ZeroMQ."""
     host, port = address.removeprefix("tcp://").split(":")
@@ -280,7 +272,7 @@ def test_random_bytes_on_every_port_change_nothing(cluster, folder):
     chance = random.Random(4)
     context = zmq.Context()
     try:
-        for address, kind in ports(cluster):
+        for address, kind in cluster.endpoints():
             link = context.socket(kind)
             link.linger = 2000
             link.connect(address)
@@ -302,7 +294,7 @@ def test_random_bytes_on_every_port_change_nothing(cluster, folder):
 
 
 def test_who_connects_and_does_not_go_on_is_closed(cluster, folder):
-    addresses = [address for address, _ in ports(cluster)]
+    addresses = [address for address, _ in cluster.endpoints()]
     addresses += [program.http_address for program in cluster.programs.values()]
     with contextlib.ExitStack() as stack:
         links = []
@@ -318,7 +310,7 @@ def test_who_connects_and_does_not_go_on_is_closed(cluster, folder):
 
 
 def test_a_frame_that_is_too_large_ends_its_connection_only(cluster, folder):
-    for address, kind in ports(cluster):
+    for address, kind in cluster.endpoints():
         name = kind.name.encode()
         ready = b"\5READY\x0bSocket-Type" + len(name).to_bytes(4, "big") + name
         with plain(address) as link:

@@ -98,16 +98,51 @@ def test_separate_processes_work_with_keys_and_keep_others_out(make_cluster, fol
     hello = [line for line in cluster["ingest"].log().splitlines() if "event=client_hello" in line]
     assert hello and "name=client" in hello[0]
 
-    # A client's key opens the front door and nothing behind it.
+
+def test_each_port_lets_in_only_those_that_it_is_for(make_cluster, folder, keys):
+    cluster = make_cluster(settings={"security.keys": keys})
+    leat("keys", "--dir", folder / "others", check=True)
     server, _ = zmq.auth.load_certificate(keys / "server.pub")
-    inbox = f"tcp://127.0.0.1:{cluster.ports['persist'][0][0]}"
-    acks = f"tcp://127.0.0.1:{cluster.ports['persist'][0][1]}"
+    stranger, client, service = (zmq.auth.load_certificate(path) for path in (
+        folder / "others" / "service.key", keys / "client.key", keys / "service.key"))
     context = zmq.Context()
-    for address, kind in ((inbox, zmq.PUSH), (acks, zmq.SUB)):
-        for pair in (None, zmq.auth.load_certificate(keys / "client.key")):
-            assert not connects(context, kind, address, server, pair)
-        assert connects(context, kind, address, server,
-                        zmq.auth.load_certificate(keys / "service.key"))
+    for address, kind in cluster.endpoints():
+        # A client's key opens the front door and nothing behind it, a service's all but that.
+        front = address in (cluster.endpoint, cluster.oneway)
+        let_in = [connects(context, kind, address, server, pair)
+                  for pair in (None, stranger, client, service)]
+        assert let_in == [False, False, front, not front], address
+    context.destroy(0)
+
+
+def test_results_reach_the_cache_with_keys(make_cluster, folder, keys):
+    cluster = make_cluster(settings={"security.keys": keys})
+    path = texts_file(folder / "texts.ndjson", range(50))
+
+    def known():
+        # What came before classify had found the cache is computed again.
+        assert send(cluster.endpoint, path, options=("--keys", keys))["committed"] == 50
+        return cluster["cache"].metric("leat_cache_lookups_total", outcome="hit") > 0
+
+    until("the texts are known", known)
+
+
+def test_a_service_key_that_is_put_in_counts_and_one_taken_out_does_not(make_cluster, folder, keys):
+    cluster = make_cluster(settings={"security.keys": keys})
+    leat("keys", "--dir", folder / "others", check=True)
+    server, _ = zmq.auth.load_certificate(keys / "server.pub")
+    pair = zmq.auth.load_certificate(folder / "others" / "service.key")
+    behind = cluster.endpoints()[2:]
+    context = zmq.Context()
+
+    def let_in():
+        return [connects(context, kind, address, server, pair) for address, kind in behind]
+
+    assert not any(let_in())
+    shutil.copy(folder / "others" / "service.pub", keys / "services" / "other.pub")
+    assert all(let_in())
+    (keys / "services" / "other.pub").unlink()
+    assert not any(let_in())
     context.destroy(0)
 
 
