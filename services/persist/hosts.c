@@ -35,7 +35,7 @@ static PQconninfoOption *resolve(const char *const *names, const char *const *va
 {
     const char *all_names[MAX_PARAMS + 2], *all_values[MAX_PARAMS + 2];
     size_t n = 0;
-    for (; names[n] && n < MAX_PARAMS; n++) {
+    for (; n < MAX_PARAMS && names[n]; n++) {
         all_names[n] = names[n];
         all_values[n] = values[n];
     }
