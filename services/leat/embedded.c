@@ -33,7 +33,7 @@ static bool prefer(struct leat_settings *settings, const char *name, const char 
                    struct leat_error *err)
 {
     return leat_settings_source(settings, name) != LEAT_FROM_DEFAULT ||
-           fix(settings, name, value, err);
+           leat_settings_set(settings, name, value, LEAT_FROM_PROGRAM_UNLESS_SET, "leat run", err);
 }
 
 bool embedded_settings(struct leat_settings *settings, const char *data, struct leat_error *err)

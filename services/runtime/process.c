@@ -142,13 +142,15 @@ struct kept {
     struct leat_settings *fresh;
 };
 
-/* What came from the command line, or from the program itself, stays. */
+/* What came from the command line, or from the program itself, stays, as it would at a restart. */
 static void reload_keep(void *arg, const struct leat_setting *row, const char *value,
                         const char *where)
 {
     struct kept *kept = arg;
     enum leat_setting_source source = leat_settings_source(kept->old, row->name);
-    if (source == LEAT_FROM_COMMAND_LINE || source == LEAT_FROM_PROGRAM)
+    bool unless_set = source == LEAT_FROM_PROGRAM_UNLESS_SET &&
+                      leat_settings_source(kept->fresh, row->name) == LEAT_FROM_DEFAULT;
+    if (source == LEAT_FROM_COMMAND_LINE || source == LEAT_FROM_PROGRAM || unless_set)
         leat_settings_set(kept->fresh, row->name, value, source, where, NULL);
 }
 

@@ -40,6 +40,7 @@ enum leat_setting_source {
     LEAT_FROM_ENVIRONMENT,
     LEAT_FROM_COMMAND_LINE,
     LEAT_FROM_PROGRAM,
+    LEAT_FROM_PROGRAM_UNLESS_SET, /* its own default: what the file or the environment says wins */
 };
 
 struct leat_settings;

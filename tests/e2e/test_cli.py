@@ -158,6 +158,20 @@ def test_passwords_are_hidden_in_every_form_of_a_store():
 # --- run ----------------------------------------------------------------------------------------
 
 
+def test_a_hangup_names_what_only_a_restart_takes(folder, make_embedded):
+    """Also what leat run had a default of its own for; but not what it decides itself."""
+    path = folder / "leat.conf"
+    path.write_text("")
+    program = make_embedded("--config", path).program
+    path.write_text(f"journal.dir = {folder}/other\ncache.inbox = tcp://127.0.0.1:1\n"
+                    "drain.timeout = 7s\n")
+    program.process.send_signal(signal.SIGHUP)
+    until("the settings were read", lambda: "event=reloaded" in program.log())
+    told = {line.split("setting=")[1] for line in program.log().splitlines()
+            if "level=warn" in line and "event=reload_needs_restart" in line}
+    assert told == {"journal.dir", "drain.timeout"}
+
+
 def test_run_says_plainly_why_it_cannot(folder, embedded):
     blocked = folder / "file"
     blocked.write_text("")
