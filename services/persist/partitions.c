@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { NAMES_MOST = 99 }; /* that are tried for one month */
+
 void partitions_destroy(struct partitions *self)
 {
     free(self->months);
@@ -48,30 +50,52 @@ static void learn(struct partitions *self, int32_t month)
     self->n++;
 }
 
-/* A new table that is attached when it is whole: unlike CREATE TABLE … PARTITION OF, that does not
- * wait for those who are writing to other partitions. */
+/* Whether the month is there is asked of the parent's own partitions, by their bounds: a table that
+ * was detached keeps its name, and one of another name may hold a whole year. One of which a detach
+ * has begun takes no rows, but no other can be attached until that has ended. (The column that
+ * tells is PostgreSQL 14's.) A default partition is for what no other holds.
+ *
+ * What is made is a new table that is attached when it is whole: unlike CREATE TABLE … PARTITION
+ * OF, that does not wait for those who are writing to other partitions. */
+static const char script[] =
+    "BEGIN; SET LOCAL lock_timeout = %lld;"
+    "SELECT pg_advisory_xact_lock(hashtextextended('leat_partitions', 0));"
+    "DO $leat$ DECLARE parent CONSTANT regclass := '\"%s\"'; name CONSTANT text := '%s_%04d_%02d';"
+    " opens CONSTANT timestamptz := '%04d-%02d-01 00:00:00+00';"
+    " closes CONSTANT timestamptz := '%04d-%02d-01 00:00:00+00';"
+    " child text := name; leaving text; there boolean; "
+    "BEGIN"
+    " SELECT bool_or(NOT p.leaves AND p.since <= opens AND p.until >= closes),"
+    " min(p.child) FILTER (WHERE p.leaves AND p.since < closes AND p.until > opens)"
+    " INTO there, leaving FROM (SELECT c.relname AS child,"
+    " coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false) AS leaves,"
+    " coalesce(substring(b FROM 'FROM [(]''([^'']+)''')::timestamptz, '-infinity') AS since,"
+    " coalesce(substring(b FROM 'TO [(]''([^'']+)''')::timestamptz, 'infinity') AS until"
+    " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+    " CROSS JOIN pg_get_expr(c.relpartbound, c.oid) b"
+    " WHERE i.inhparent = parent AND b <> 'DEFAULT') p;"
+    " IF there THEN RETURN; END IF;"
+    " IF leaving IS NOT NULL THEN RAISE object_in_use USING"
+    " MESSAGE = format('%%s is being detached, which must end before', leaving); END IF;"
+    " FOR i IN 2 .. %d LOOP EXIT WHEN to_regclass(quote_ident(child)) IS NULL;"
+    " child := name || '_' || i; END LOOP;"
+    " EXECUTE format('CREATE TABLE %%I (LIKE %%s INCLUDING ALL)', child, parent);"
+    " EXECUTE format('ALTER TABLE %%s ATTACH PARTITION %%I FOR VALUES FROM (%%L) TO (%%L)',"
+    " parent, child, opens, closes); "
+    "END $leat$; COMMIT";
+
 static void compose(char *sql, size_t size, const struct leat_table *table, int32_t month,
                     int64_t lock_ms)
 {
-    char name[128];
     int year = month / 12, next = (month + 1) / 12;
-    snprintf(name, sizeof name, "%s_%04d_%02d", table->name, year, month % 12 + 1);
-    snprintf(sql, size,
-             "BEGIN; SET LOCAL lock_timeout = %lld;"
-             "SELECT pg_advisory_xact_lock(hashtextextended('leat_partitions', 0));"
-             "DO $leat$ BEGIN IF to_regclass('\"%s\"') IS NULL THEN"
-             " CREATE TABLE \"%s\" (LIKE \"%s\" INCLUDING ALL);"
-             " ALTER TABLE \"%s\" ATTACH PARTITION \"%s\" FOR VALUES"
-             " FROM ('%04d-%02d-01 00:00:00+00') TO ('%04d-%02d-01 00:00:00+00');"
-             " END IF; END $leat$; COMMIT",
-             (long long)lock_ms, name, name, table->name, table->name, name, year, month % 12 + 1,
-             next, (month + 1) % 12 + 1);
+    snprintf(sql, size, script, (long long)lock_ms, table->name, table->name, year, month % 12 + 1,
+             year, month % 12 + 1, next, (month + 1) % 12 + 1, NAMES_MOST);
 }
 
 static bool make(struct connection *connection, const struct leat_table *table, int32_t month,
                  int64_t lock_ms, struct connection_failure *failure)
 {
-    char sql[1536];
+    char sql[sizeof script + 256];
     struct connection_done done;
     struct connection_failure ignored;
     compose(sql, sizeof sql, table, month, lock_ms);
@@ -81,7 +105,7 @@ static bool make(struct connection *connection, const struct leat_table *table, 
         return false;
     bool out = connection_run(connection, "ROLLBACK", NULL, 0, &done, &ignored);
     if (out && strcmp(failure->sqlstate, "42P17") == 0)
-        return true; /* it would overlap one of another name, which serves */
+        return true; /* it would overlap one that holds a part of it, which serves */
     failure->broken = !out;
     failure->has_context = false; /* that of the DO: what it waits for is no row's */
     leat_fail_in(&failure->error, "partition of %s for %04d-%02d", table->name, month / 12,

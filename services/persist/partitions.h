@@ -1,7 +1,7 @@
 /* The partitions of tables that are partitioned by months: made when the first row of a month
  * comes, each in a transaction of its own, before the rows are written. A partition is named after
- * its table and month, features_idx_2024_05; one that is there under another name serves as well.
- */
+ * its table and month, features_idx_2024_05, or features_idx_2024_05_2 if a table that was detached
+ * has that name; one that is there under another name serves as well. */
 #ifndef LEAT_PERSIST_PARTITIONS_H
 #define LEAT_PERSIST_PARTITIONS_H
 

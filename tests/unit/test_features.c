@@ -182,7 +182,10 @@ static int clean(void **state)
     snprintf(command, sizeof command, "rm -f %s/leat.db*", dir);
     if (*state == sqlite_url)
         return system(command);
-    return cluster_execute(*state, "DROP TABLE IF EXISTS features_idx, features_bqx") ? 0 : -1;
+    return cluster_execute(*state, "DROP TABLE IF EXISTS features_idx, features_bqx,"
+                                   " features_idx_2024_01, features_idx_2024_01_2")
+               ? 0
+               : -1;
 }
 
 /* --- figures -------------------------------------------------------------------------------- */
@@ -545,6 +548,66 @@ static void a_partition_that_was_dropped_is_made_again(void **state)
     writer_close(&writer);
 }
 
+static void write_january(const char *url, const char *series)
+{
+    struct writer writer;
+    struct made made;
+    writer_open(&writer, url);
+    make(&made, series, begin_2024, day / 20);
+    writer_write(&writer, &made.block, 1, 1000);
+    writer_close(&writer);
+}
+
+/* Detached is how a month is archived; the table stays, and keeps its name. */
+static void a_late_row_of_a_month_that_was_detached_gets_a_new_partition(void **state)
+{
+    write_january(*state, "A");
+    assert_true(cluster_execute(*state, "ALTER TABLE features_idx DETACH PARTITION"
+                                        " features_idx_2024_01"));
+    write_january(*state, "B");
+    assert_answer(*state, "SELECT DISTINCT series, tableoid::regclass FROM features_idx",
+                  "B|features_idx_2024_01_2");
+    assert_true(cluster_execute(*state, "ALTER TABLE features_idx DETACH PARTITION"
+                                        " features_idx_2024_01_2"));
+    write_january(*state, "C");
+    assert_answer(*state, "SELECT DISTINCT series, tableoid::regclass FROM features_idx",
+                  "C|features_idx_2024_01_3");
+    assert_answer(*state, "SELECT DISTINCT series FROM features_idx_2024_01", "A");
+}
+
+/* Leaves a detach half done, as one that waits for somebody is until he has ended. */
+static void begin_to_detach(const char *url)
+{
+    PGconn *reader = PQconnectdb(url), *pg = PQconnectdb(url);
+    PQclear(PQexec(reader, "BEGIN; SELECT FROM features_idx"));
+    PQclear(PQexec(pg, "SET statement_timeout = 500"));
+    PQclear(PQexec(pg, "ALTER TABLE features_idx DETACH PARTITION features_idx_2024_01"
+                       " CONCURRENTLY"));
+    PQfinish(pg);
+    PQfinish(reader);
+    assert_answer(url, "SELECT inhrelid::regclass FROM pg_inherits WHERE inhdetachpending",
+                  "features_idx_2024_01");
+}
+
+static void a_late_row_waits_until_its_month_is_detached(void **state)
+{
+    struct writer writer;
+    struct made made;
+    write_january(*state, "A");
+    begin_to_detach(*state);
+    writer_open(&writer, *state);
+    make(&made, "B", begin_2024, day / 20);
+    assert_true(load_add(writer.load, computed(&writer, &made.block, 1, 1000), 0));
+    assert_false(writer_try(&writer));
+    assert_non_null(strstr(writer.err.text, "features_idx_2024_01 is being detached"));
+    assert_true(cluster_execute(*state, "ALTER TABLE features_idx DETACH PARTITION"
+                                        " features_idx_2024_01 FINALIZE"));
+    assert_true(writer_try(&writer));
+    assert_answer(*state, "SELECT DISTINCT series, tableoid::regclass FROM features_idx",
+                  "B|features_idx_2024_01_2");
+    writer_close(&writer);
+}
+
 /* VACUUM has such a lock, and CREATE INDEX, ALTER TABLE have others. */
 static void a_table_that_is_locked_when_a_partition_is_made_is_waited_for(void **state)
 {
@@ -729,6 +792,8 @@ int main(void)
         ON_POSTGRES(months_have_a_partition_each),
         ON_POSTGRES(a_partition_of_ones_own_serves),
         ON_POSTGRES(a_partition_that_was_dropped_is_made_again),
+        ON_POSTGRES(a_late_row_of_a_month_that_was_detached_gets_a_new_partition),
+        ON_POSTGRES(a_late_row_waits_until_its_month_is_detached),
         ON_POSTGRES(a_table_that_is_locked_when_a_partition_is_made_is_waited_for),
         ON_POSTGRES(many_may_need_the_same_partitions_at_once),
         ON_POSTGRES(tables_of_ones_own_are_neither_shown_nor_deleted_from),
