@@ -13,7 +13,9 @@ import termios
 import threading
 import time
 
+import msgpack
 import pytest
+import zmq
 
 import harness
 from harness import PATIENCE, leat, send, texts_file, until
@@ -51,6 +53,92 @@ def test_top_finds_processes_by_their_settings(cluster, folder):
     done = leat("top", "--once", "--interval", "0.2", *places, check=True)
     assert "classify" not in table(done)
     assert done.stderr == f"leat top: classify: {cluster['classify'].http_address}: Connection refused\n"
+
+
+WORKERS = ("cache", "classify", "regress", "persist")
+COLUMNS = ("ready", "in", "out", "batch", "open", "oldest", "work", "wait", "full", "errors")
+
+
+def read_by_top():
+    """[(metric, stages, label)]: what top takes its figures from, of which stages."""
+    source = (harness.ROOT / "services" / "leat" / "top_sample.c").read_text()
+    table = source[source.index("sources[] = {"):source.index("\n};")]
+    rows = re.findall(r'\{"(\w+)", (?:"(\w+)"|NULL), (?:"(\S+)"|NULL), TOP_\w+\}', table)
+    assert len(rows) == table.count("TOP_") > 20
+    everyone = ("ingest", *WORKERS)
+    return [(name, (stage,) if stage else everyone if name == "leat_ready" else WORKERS,
+             label.replace("\\", "")) for name, stage, label in rows]
+
+
+def published(program):
+    """[(metric, its labels)]"""
+    lines = harness.http(program.http_address, "/metrics")[1].splitlines()
+    return [line.rsplit(" ", 1)[0].partition("{")[::2] for line in lines if line[:1] != "#"]
+
+
+def test_every_process_publishes_what_top_reads(cluster, embedded):
+    for name, stages, label in read_by_top():
+        for stage in stages:
+            for program in (cluster[stage], embedded.program):
+                found = [labels for metric, labels in published(program)
+                         if metric == name and label in labels]
+                # Where the name of a metric does not say the stage, a label does.
+                assert any(name.startswith(f"leat_{stage}_") or f'stage="{stage}"' in labels
+                           for labels in found), (name, stage, label, program.name)
+
+
+def figures(cluster):
+    """{(stage, column): number}, of what is not 0."""
+    done = leat("top", "--once", "--interval", "0.5", check=True,
+                *(program.http_address for program in cluster.programs.values()))
+    shown = {(stage, column): re.match("[0-9.]+", word)
+             for stage, words in table(done).items() if stage in ("ingest", *WORKERS)
+             for column, word in zip(COLUMNS, words)}
+    return {place: float(number[0]) for place, number in shown.items() if number and float(number[0])}
+
+
+def test_top_shows_what_a_load_does(cluster, folder):
+    wanted = {(stage, column) for stage in ("cache", "classify", "persist")
+              for column in ("ready", "in", "out", "batch", "work", "wait")}
+    wanted |= {("ingest", column) for column in ("ready", "in", "out", "batch")}
+    path = texts_file(folder / "load.ndjson", range(3000))
+    seen = {}
+
+    def look():
+        sender = harness.send_in_background(cluster.endpoint, path)
+        seen.update(figures(cluster))
+        harness.finish(sender)
+        return wanted <= seen.keys()
+
+    until("each stage is seen at work", look, 60)
+    assert not [place for place in seen if place[1] == "errors"]
+    assert 1 <= seen["classify", "batch"] <= 3000
+
+
+def test_top_shows_what_waits_for_a_store(cluster, folder):
+    path = texts_file(folder / "t.ndjson", range(100))
+    cluster["persist"].process.send_signal(signal.SIGSTOP)
+    send(cluster.endpoint, path, wait="accepted")
+    until("what is on its way, and for how long, is shown",
+          lambda: {("ingest", "open"), ("ingest", "oldest")} <= figures(cluster).keys())
+    cluster["persist"].process.send_signal(signal.SIGCONT)
+    until("nothing is on its way", lambda: cluster["ingest"].metric(
+        "leat_ingest_in_flight_batches") == 0)
+    assert not {("ingest", "open"), ("ingest", "oldest")} & figures(cluster).keys()
+
+
+def test_top_counts_refused_frames_and_records_with_errors(cluster):
+    bad = {"v": 1, "kind": "text", "records": [{"id": "bad", "text": ""}]}
+    context = zmq.Context()
+    for address, frame in ((cluster.settings["classify.address"], b"no batch"),
+                           (cluster.oneway, msgpack.packb(bad))):
+        link = context.socket(zmq.PUSH)
+        link.connect(address)
+        link.send(frame)
+    # The record is a dead letter, which passes the other stages and ends in persist.
+    wanted = {("ingest", "errors"), ("classify", "errors"), ("persist", "errors")}
+    until("they are counted", lambda: wanted <= figures(cluster).keys())
+    context.destroy(0)
 
 
 def test_top_once_fails_when_nobody_answers():
