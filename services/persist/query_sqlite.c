@@ -1,23 +1,43 @@
 #include "services/persist/query_engine.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     BUSY_MS = 5000,
     REAL_MAX = 32, /* bytes of a number as text */
 };
 
+/* Who reads a database that is written ahead makes files beside it, unless a writer has them open.
+ * SQLite's own words for that speak of a write. Anything else is found by the first question. */
+static bool can_read(sqlite3 *db, const char *path, struct leat_error *err)
+{
+    int status = sqlite3_exec(db, "SELECT 1 FROM sqlite_master", NULL, NULL, NULL) & 0xff;
+    if (access(path, R_OK) != 0)
+        return leat_fail(err, "%s: %s", path, strerror(errno));
+    return (status != SQLITE_READONLY && status != SQLITE_CANTOPEN) ||
+           leat_fail(err,
+                     "%s: while no Leat runs on it, SQLite reads it only for users who may write "
+                     "to it and its folder: do this as the user that Leat runs as",
+                     path);
+}
+
 static void *open_file(const char *path, struct leat_error *err)
 {
     sqlite3 *db = NULL;
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK) {
         sqlite3_busy_timeout(db, BUSY_MS);
-        return db;
+        if (can_read(db, path, err))
+            return db;
+    } else if (access(path, R_OK) != 0) {
+        leat_fail(err, "%s: %s", path, strerror(errno));
+    } else {
+        leat_fail(err, "%s: %s", path, db ? sqlite3_errmsg(db) : "out of memory");
     }
-    leat_fail(err, "%s: %s", path, db ? sqlite3_errmsg(db) : "out of memory");
     sqlite3_close(db);
     return NULL;
 }

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import sqlite3
 import struct
@@ -539,6 +540,28 @@ def test_stats_count_what_is_stored(folder, embedded):
     assert stats["dead_letters"] == [] and stats["first_ingested"] <= stats["last_ingested"]
     done = leat("stats", "--data", embedded.data, check=True)
     assert "30 texts in SQLite" in done.stdout and "No dead letters" in done.stdout
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may be somebody else")
+def test_a_store_of_another_user_is_told_as_such(folder, embedded):
+    send(embedded.endpoint, ndjson(folder / "a.ndjson", {"id": "a", "text": "good"}))
+    shutil.copy(harness.BIN / "leat", folder / "leat")
+    store = embedded.data / "leat.db"
+    store.chmod(0o644)
+    embedded.data.chmod(0o755)
+
+    def asked(*words):
+        return subprocess.run([folder / "leat", *words, "--data", embedded.data], cwd=folder,
+                              user="nobody", group="nogroup", extra_groups=[], env={"LANG": "C"},
+                              capture_output=True, text=True)
+
+    embedded.program.stop()
+    for words in (["stats"], ["dead", "list"]):
+        done = asked(*words)
+        assert done.returncode == 1
+        assert "as the user that Leat runs as" in done.stderr and "no tables" not in done.stderr
+    store.chmod(0o600)
+    assert f"{store}: Permission denied" in asked("stats").stderr
 
 
 def test_output_that_finds_no_room_is_told_with_the_reason(folder, embedded):
