@@ -55,21 +55,41 @@ static int by_name(const char *name, const struct leat_span *cells, size_t count
     return found >= 0 ? found : by_number(name, count);
 }
 
+/* The option that says which column it is. */
+static const char *option_of(const struct fields *fields, size_t field, const char *what,
+                             char to[80])
+{
+    const char *wire = fields->kind->fields[field].name;
+    if (strcmp(fields->kind->kind, "series") != 0)
+        snprintf(to, 80, "--field %.40s=%s", wire, what);
+    else if (field == 0)
+        snprintf(to, 80, "--time %s", what);
+    else if (strcmp(wire, "close") == 0)
+        snprintf(to, 80, "--value %s", what);
+    else
+        snprintf(to, 80, "--domain %.40s=%s", wire, what);
+    return to;
+}
+
 static bool missing(const struct columns *self, const struct fields *fields, size_t field,
                     const char *name, struct leat_error *err)
 {
     const char *wire = fields->kind->fields[field].name;
+    char option[80];
     if (!self->names_shown[0])
-        return leat_fail(err,
-                         "%s: which of its %zu columns is '%s'? Use --field %s=NUMBER or --columns",
-                         name, self->count, wire, wire);
+        return leat_fail(err, "%s: which of its %zu columns is '%s'? Use %s or --columns", name,
+                         self->count, wire, option_of(fields, field, "NUMBER", option));
+    if (strcmp(fields->kind->kind, "series") == 0)
+        return leat_fail(err, "no column '%s' in %s: it has %s; use %s", fields->from[field], name,
+                         self->names_shown, option_of(fields, field, "NAME", option));
     if (fields->mapped[field])
         return leat_fail(err, "no column '%s' in %s: it has %s", fields->from[field], name,
                          self->names_shown);
     return leat_fail(err,
-                     "no column '%s' in %s: it has %s; use --field %s=NAME, or --columns if the "
-                     "first line is no header",
-                     fields->from[field], name, self->names_shown, wire);
+                     "no column '%s' in %s: it has %s; use %s, or --columns if the first line is "
+                     "no header",
+                     fields->from[field], name, self->names_shown,
+                     option_of(fields, field, "NAME", option));
 }
 
 bool columns_find(struct columns *self, const struct fields *fields, const struct leat_span *cells,

@@ -38,7 +38,9 @@ struct input *input_open(const char *path, const struct input_idle *idle, struct
     bool standard = strcmp(path, "-") == 0;
     int fd = standard ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) {
-        leat_fail(err, "cannot open %s: %s", standard ? "standard input" : path, strerror(errno));
+        const char *quote = standard ? "" : "'";
+        leat_fail(err, "cannot open %s%s%s: %s", quote, standard ? "standard input" : path, quote,
+                  strerror(errno));
         return NULL;
     }
     struct stat st;

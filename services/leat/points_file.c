@@ -79,7 +79,8 @@ static bool read_beginning(struct points_file *self, const struct reader_options
         return refuse(why, "unreadable", &err);
     if (format == READER_NDJSON)
         return draft_refuse(why, "unreadable", "a series is read from CSV or TSV, not from NDJSON");
-    self->table = table_open(self->lines, format, options, name, &err);
+    /* Whoever refuses it has its name in front. */
+    self->table = table_open(self->lines, format, options, "the file", &err);
     if (!self->table)
         return refuse(why, input_stopped(self->input) ? "unreadable" : "column_missing", &err);
     if (table_empty(self->table))

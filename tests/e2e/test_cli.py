@@ -473,6 +473,11 @@ def test_several_ingests_share_the_work(folder, make_embedded):
             second.close()
 
 
+def test_a_file_without_a_name_is_told_as_such(embedded):
+    done = leat("send", "--to", embedded.endpoint, "")
+    assert done.returncode == 1 and "cannot open '': No such file or directory" in done.stderr
+
+
 def test_the_progress_fits_a_narrow_terminal(embedded):
     """A line that wraps would stay, and the next one come below it."""
     ours, theirs = pty.openpty()

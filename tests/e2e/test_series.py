@@ -259,7 +259,17 @@ def test_a_name_that_is_no_text_is_told_as_well_as_can_be(embedded, folder):
                            "--series", "BAD", "--time", "Date", bad], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     told = json.loads(done.stdout)
     assert done.returncode == 1 and "b?d.csv" in told["error"]
-    assert told["rejects"][0]["code"] == "column_missing" and "b?d.csv" in told["rejects"][0]["reason"]
+    assert told["rejects"][0]["code"] == "column_missing" and told["rejects"][0]["file"] == "file 1 of the command line"
+
+
+def test_a_missing_column_is_told_once_with_the_option_that_names_it(embedded, folder):
+    path = write(folder / "x.csv", [("2024-01-01", 1)], "Day,price")
+    for words, said in ((("--time", "Date"), "no column 'Date' in the file: it has Day, price; use --time NAME"),
+                        (("--time", "Day"), "no column 'close' in the file: it has Day, price; use --value NAME"),
+                        (("--time", "Day", "--domain", "bqx"), "use --domain bqx=NAME")):
+        done = leat("send", "--to", embedded.endpoint, "--kind", "series", *words, path)
+        line = next(line for line in done.stderr.splitlines() if "column" in line)
+        assert done.returncode == 1 and said in line and line.count("x.csv") == 1
 
 
 def test_the_unit_of_numbers_is_the_first_ones(embedded, folder):
