@@ -182,8 +182,8 @@ static int run(struct look *self)
     connect_all(self);
     if (self->n == 0) {
         render_complain("leat tap",
-                        "no tap of a stage %s in %s: does it run here, as this user, with the "
-                        "setting tap.dir?",
+                        "no tap of a stage %s in %s: does it run here, as this user? Say where "
+                        "with --data DIR, of a 'leat run', or with --set tap.dir=DIR, of others",
                         self->stage, self->dir);
         return LEAT_EXIT_FAILED;
     }

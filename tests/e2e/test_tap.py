@@ -75,7 +75,7 @@ def test_tap_meets_every_instance_and_files_of_the_dead_go(make_cluster, folder)
 
 def test_tap_tells_what_is_missing(folder):
     done = leat("tap", "--data", folder, "classify")
-    assert done.returncode == 1 and "tap.dir" in done.stderr
+    assert done.returncode == 1 and "--data DIR" in done.stderr and "tap.dir" in done.stderr
     done = leat("tap", "ingest")
     assert done.returncode == 2 and "persist" in done.stderr
 
