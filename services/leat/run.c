@@ -42,8 +42,8 @@ static const struct manual_section run_sections[] = {
     {"Exit status", "  0  ended by a signal, nothing left in flight\n"
                     "  1  it could not start, or something is not safe: the last lines say what\n"
                     "  2  the command line or a setting is wrong\n"
-                    "  3  ended by a signal, but drain.timeout passed before all was finished;\n"
-                    "     what is left is safe in the journal"},
+                    "  3  ended by a signal, but drain.timeout passed, or a second signal came,\n"
+                    "     before all was finished; what is left is safe in the journal"},
     {"Examples", "  leat run\n"
                  "  leat run --data /var/lib/leat --listen tcp://*:5550 \\\n"
                  "      --set security.keys=/etc/leat/keys\n"
