@@ -61,12 +61,17 @@ static struct postgres *of(struct store *store)
     return (struct postgres *)store;
 }
 
+static void forget_partitions(struct postgres *self)
+{
+    for (size_t i = 0; i < self->n_targets; i++)
+        partitions_forget(&self->targets[i].partitions);
+}
+
 static void disconnect(struct postgres *self)
 {
     connection_close(&self->connection);
     self->has_temporary = false;
-    for (size_t i = 0; i < self->n_targets; i++)
-        partitions_forget(&self->targets[i].partitions);
+    forget_partitions(self);
 }
 
 static void stalled(void *arg, int64_t waited_ms)
@@ -352,6 +357,12 @@ static bool try_path(struct postgres *self, bool staged, bool hasty, const struc
     return true;
 }
 
+/* One that this session has seen may be detached or dropped by now. A CHECK would have a name. */
+static bool lacks_partition(const struct connection_failure *why)
+{
+    return !why->broken && strcmp(why->sqlstate, "23514") == 0 && !why->constraint[0];
+}
+
 static enum store_outcome write_range(struct store *store, struct load *load,
                                       struct load_range range, bool hasty,
                                       struct store_failure *failure)
@@ -359,7 +370,7 @@ static enum store_outcome write_range(struct store *store, struct load *load,
     struct postgres *self = of(store);
     struct load_rows picked[self->n_targets];
     struct connection_failure why;
-    bool permanent, fresh = !self->connection;
+    bool permanent, fresh = !self->connection, looked = false;
 
     *failure = (struct store_failure){.record = UINT32_MAX};
     build(self, load, range, picked);
@@ -378,6 +389,10 @@ static enum store_outcome write_range(struct store *store, struct load *load,
         } else if (!staged && !why.broken && strcmp(why.sqlstate, "23505") == 0) {
             roll_back(self);
             learn(self, false, true);
+        } else if (!looked && lacks_partition(&why)) {
+            roll_back(self);
+            forget_partitions(self);
+            looked = true;
         } else {
             break;
         }
