@@ -48,9 +48,7 @@ static void draw(const struct top_sample *before, const struct top_sample *now, 
     char *drawn = NULL;
     size_t size = 0;
     const struct top_screen screen = {
-        .to = {.out = open_memstream(&drawn, &size), .utf8 = each, .width = 80},
-        .each = each,
-        .end = "\n"};
+        .to = {.out = open_memstream(&drawn, &size), .utf8 = each, .width = 80}, .each = each};
     FUZZ_CHECK(screen.to.out != NULL);
     top_screen_draw(&screen, before, now);
     FUZZ_CHECK(fclose(screen.to.out) == 0 && leat_wire_text_ok(fuzz_text(drawn)));
