@@ -70,7 +70,10 @@ def test_nothing_is_built_for_seconds_that_make_no_sense(target):
 
 
 def test_nothing_is_lost_or_doubled_under_fire():
-    told, = run("torture", "--seconds", 12, "--seed", 7, "--faults", 2,
+    # What is acknowledged and not committed is lost when persist ends while it cannot commit, so both
+    # are often done. Of this seed such moments follow on each other, with many other faults.
+    told, = run("torture", "--seconds", 12, "--seed", 1, "--faults", 2,
+                "--often", "kill persist", "--often", "crash postgresql",
                 "--rate", 1000 // harness.PATIENCE, "--limit", 400 * harness.PATIENCE)
     assert set(told) == {"seed", "seconds", "faults", "accepted", "lost", "doubled", "wrong",
                          "resent", "longest_stall_s"}

@@ -16,12 +16,14 @@ import harness
 STOP_SECONDS = (2, 14)  # longer than what ingest waits before it sends again
 HOLD_SECONDS = (1, 8)
 DRAWS = 500  # something can always be done
+OFTEN = 6  # times the weight
 GONE = ("", "X", "Z")
 STOPPED = ("T", "t")
 
 
 class Faults:
-    def __init__(self, seed, fleet, crowd, log):
+    def __init__(self, seed, fleet, crowd, log, often=()):
+        """`often`: names of faults that are to come more often than others."""
         self.chance = random.Random(f"faults/{seed}")
         self.fleet, self.crowd, self.log = fleet, crowd, log
         self.count, self.by_name = 0, {}
@@ -48,6 +50,10 @@ class Faults:
             ("remove an instance", 3, self.remove),
             ("add an instance", 4, self.add),
         ]
+        unknown = set(often) - {name for name, _, _ in self.acts}
+        assert not unknown, f"no such faults: {unknown}"
+        self.acts = [(name, weight * (OFTEN if name in often else 1), act)
+                     for name, weight, act in self.acts]
 
     # --- the script ---------------------------------------------------------------------------
 
