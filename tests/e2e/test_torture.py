@@ -15,6 +15,7 @@ import msgpack
 import pytest
 
 import harness
+import test_features
 
 TORTURE = harness.ROOT / "tests" / "torture"
 SANITIZED = harness.BUILD.name.endswith("san")
@@ -178,6 +179,9 @@ def test_a_short_run_is_clean_under_valgrind(folder):
         assert told["committed"] == told["accepted"] > 100
         again = harness.send(endpoint, harness.SAMPLE / "texts.ndjson", timeout=120)
         assert again["committed"] == told["committed"]
+        client, _ = test_features.send(endpoint, test_features.blocks(
+            "S", test_features.sample("EURXAU")[:300], 200))
+        assert client.committed == 2
         process.terminate()
         status = process.wait(120)
     finally:
