@@ -470,7 +470,7 @@ def test_postgresql_is_down_for_long_under_load(own_cluster, own_postgres, folde
     cluster = own_cluster(persist=2, classify=2, settings=settings)
     n = 60000 // harness.PATIENCE
     path = harness.texts_file(folder / "load.ndjson", range(n), "much is said in text {i} " * 6)
-    sender = harness.send_in_background(cluster.endpoint, path)
+    sender = harness.send_in_background(cluster.endpoint, path, options=["--timeout", str(60 + 2 * OUTAGE)])
     harness.some_rows(cluster)
     set_store_down(cluster, own_postgres)
     ingest = cluster["ingest"]
