@@ -4,7 +4,8 @@ programs. Where the others are:
 backlog larger than memory      unit/test_journal: a_backlog_larger_than_memory_streams_flat;
                                 test_pipeline: a_backlog_waits_in_the_journal_in_flat_memory
 a record that crashes or hangs  unit/test_child; test_pipeline: a_record_that_crashes_the_work_…
-                                (`leat run`); here for separate processes
+                                (`leat run`); here for separate processes, and blocks
+                                of series for both
 journal disk full, free again   unit/test_journal: a_full_disk_is_told_…, a_journal_that_filled_its_…;
                                 unit/test_ingest: a_disk_without_room_is_busy_…; here as a whole
 journal of an older program     here, from tests/data/journal
@@ -46,6 +47,7 @@ import pytest
 import zmq
 
 import harness
+import test_features
 
 sys.path.insert(0, str(harness.ROOT / "proto" / "examples"))
 import example  # noqa: E402
@@ -294,6 +296,28 @@ def test_a_record_that_crashes_or_hangs_the_work_every_time(make_cluster, folder
     found = dict(cluster.query("SELECT id, code FROM dead_letters"))
     assert found == {"t300": "crashed", "t301": "crashed", "t900": "timeout", "t1500": "crashed"}
     assert count(cluster) == (n + 496, n + 496)
+
+
+@pytest.mark.skipif(not SANITIZED, reason="faults can be injected in the sanitized build only")
+@pytest.mark.parametrize("processes", ["one", "separate"])
+def test_a_block_that_crashes_or_hangs_the_work_every_time(request, processes):
+    faults = {"test.crash_on": "POISON", "test.hang_on": "TARPIT", "child.timeout": "8s"}
+    if processes == "separate":
+        running = request.getfixturevalue("make_cluster")(regress=2, settings=faults)
+    else:
+        running = request.getfixturevalue("make_embedded")(
+            *(word for name, value in faults.items() for word in ("--set", f"{name}={value}")))
+    names = ["A", "POISON", "B", "C", "TARPIT", "D"]
+    rows = test_features.sample("EURXAU")[:300]
+    client, refused = test_features.send(
+        running.endpoint, [block for name in names for block in test_features.blocks(name, rows, len(rows))],
+        at_once=len(names))
+    assert (client.committed, client.dead, refused) == (4, 2, [])
+    assert sorted(running.query("SELECT id, stage, code FROM dead_letters")) == [
+        ("POISON", "regress", "crashed"), ("TARPIT", "regress", "timeout")]
+    for table in ("features_idx", "features_bqx"):
+        assert sorted(running.query(f"SELECT series, count(*) FROM {table} GROUP BY series")) == [
+            (name, len(rows)) for name in "ABCD"]
 
 
 # --- the journal --------------------------------------------------------------------------------
@@ -794,6 +818,36 @@ def test_a_worker_is_stopped_and_not_dead(make_cluster, folder, stage):
     assert cluster.query("SELECT id, version FROM texts WHERE id = ANY(%s) ORDER BY id",
                          [i for i, _ in stored]) == stored
     assert count(cluster) == (n + 1000, n + 1000) and dead(cluster) == 0
+
+
+def test_a_regress_is_stopped_and_not_dead(make_cluster, folder):
+    cluster = make_cluster(regress=2)
+    rows = test_features.sample("EURXAU")
+
+    def all_rows():
+        return cluster.query("SELECT count(*) FROM features_bqx")[0][0]
+
+    def send_series(names):
+        return test_features.send(cluster.endpoint, [
+            block for name in names for block in test_features.blocks(name, rows, 200)])
+
+    send_series(["before"])
+    harness.until("both are connected", lambda: counter(
+        cluster["ingest"], "leat_peers_connected", peer="regress") == 2)
+    stopped = cluster["regress", 1]
+    stopped.process.send_signal(signal.SIGSTOP)
+    client, refused = send_series([f"S{i}" for i in range(10)])
+    assert (client.committed, client.dead, refused) == (60, 0, [])
+    assert counter(cluster["ingest"], "leat_ingest_batches_resent_total", kind="series") > 0
+    stored = cluster.query("SELECT series, ts, version, value FROM features_bqx ORDER BY 1, 2")
+    stopped.process.send_signal(signal.SIGCONT)
+    # What it still had comes late, and changes nothing.
+    harness.until("it goes on", lambda: counter(
+        stopped, "leat_stage_batches_out_total") == counter(stopped, "leat_stage_batches_in_total") > 0)
+    send_series(["after"])
+    assert cluster.query("SELECT series, ts, version, value FROM features_bqx WHERE series <> 'after'"
+                         " ORDER BY 1, 2") == stored
+    assert all_rows() == 12 * len(rows) and dead(cluster) == 0
 
 
 def test_an_address_of_a_stage_is_used_by_another_service(make_cluster, folder):
