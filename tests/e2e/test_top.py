@@ -44,9 +44,10 @@ def test_top_once_shows_every_stage(embedded, folder):
 def test_top_finds_processes_by_their_settings(cluster, folder):
     places = [word for (stage, _), program in cluster.programs.items()
               for word in ("--set", f"{stage}.http={program.http_address}")]
+    # Else a `leat run` that somebody has on this machine would be found at its usual place.
     nowhere = f"127.0.0.1:{harness.free_port()}"
-    done = leat("top", "--once", "--interval", "0.2", "--set", f"run.http={nowhere}", *places,
-                check=True)
+    places += ["--set", f"run.http={nowhere}"]
+    done = leat("top", "--once", "--interval", "0.2", *places, check=True)
     assert {"ingest", "cache", "classify", "regress", "persist"} <= set(table(done))
     assert nowhere not in done.stderr  # nobody said that leat run is about
     cluster["classify"].kill()
