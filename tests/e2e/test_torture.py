@@ -62,8 +62,9 @@ def test_no_run_begins_without_seconds_that_make_sense(what, seconds):
 @pytest.mark.parametrize("target", ["torture", "soak", "fuzz"])
 def test_nothing_is_built_for_seconds_that_make_no_sense(target):
     for seconds in ("abc", "0", "-5", "1 2", ""):
-        done = subprocess.run(["make", "-n", target, f"SECONDS={seconds}"], cwd=harness.ROOT,
-                              capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            ["make", "-n", "--no-print-directory", target, f"SECONDS={seconds}"],
+            cwd=harness.ROOT, capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stdout) == (2, "")
         assert "--seconds must be a whole number of 1 or more" in done.stderr
     assert subprocess.run(["make", "-n", target, "SECONDS=90"], cwd=harness.ROOT,

@@ -32,9 +32,18 @@ class Wires:
     def close(self):
         for wire in self.all:
             wire.close()
+        self.call(self._end())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
         self.loop.close()
+
+    @staticmethod
+    async def _end():
+        """Whoever is still at a connection does not outlive the loop."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Wire:
