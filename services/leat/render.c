@@ -1,5 +1,7 @@
 #include "services/leat/render.h"
 
+#include "services/runtime/printable.h"
+
 #include <langinfo.h>
 #include <locale.h>
 #include <math.h>
@@ -60,8 +62,7 @@ void render_print(const struct render *self, enum render_style style, const char
     render_style(self, RENDER_PLAIN);
 }
 
-/* One character: its bytes and its columns. What a terminal might obey, or what would turn the
- * reading direction of all that follows, is shown as U+FFFD. */
+/* One character: its bytes and its columns. What is not printable is shown as U+FFFD. */
 struct glyph {
     const char *bytes;
     size_t size;
@@ -77,9 +78,7 @@ static struct glyph next_glyph(struct leat_span text, size_t at)
         utf8proc_iterate(text.data + at, (utf8proc_ssize_t)(text.size - at), &point);
     if (n <= 0)
         return (struct glyph){replacement, 3, 1, 1};
-    utf8proc_category_t category = utf8proc_category(point);
-    bool joins = point == 0x200c || point == 0x200d;
-    if (category == UTF8PROC_CATEGORY_CC || (category == UTF8PROC_CATEGORY_CF && !joins))
+    if (!leat_printable(point))
         return (struct glyph){replacement, 3, 1, (size_t)n};
     return (struct glyph){(const char *)text.data + at, (size_t)n, utf8proc_charwidth(point),
                           (size_t)n};

@@ -1,5 +1,7 @@
 #include "services/classify/provider/answer.h"
 
+#include "services/runtime/printable.h"
+
 #include <endian.h>
 #include <jansson.h>
 #include <math.h>
@@ -215,8 +217,7 @@ bool answer_take(const struct answer *self, float *out, struct leat_error *err)
     return true;
 }
 
-/* One line without what a terminal might obey, or what would turn the reading direction; the text
- * is UTF-8, as JSON is. What does not fit is cut. */
+/* One line of what is printable; the text is UTF-8, as JSON is. What does not fit is cut. */
 static void make_harmless(const char *text, char out[160])
 {
     size_t size = 0, left = strlen(text);
@@ -224,10 +225,7 @@ static void make_harmless(const char *text, char out[160])
     utf8proc_ssize_t n;
     while (left > 0 && (n = utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)left,
                                              &point)) > 0) {
-        utf8proc_category_t category = utf8proc_category(point);
-        bool joins = point == 0x200c || point == 0x200d;
-        bool shown =
-            category != UTF8PROC_CATEGORY_CC && (category != UTF8PROC_CATEGORY_CF || joins);
+        bool shown = leat_printable(point);
         size_t taken = (size_t)n, written = shown ? taken : 1;
         if (size + written >= 160)
             break;
