@@ -1,5 +1,6 @@
 #include "services/persist/load.h"
 
+#include "services/flows/month.h"
 #include "services/persist/room.h"
 
 #include <endian.h>
@@ -392,6 +393,18 @@ static void sort_rows(struct rows_of *of)
 static bool same_key(const struct rows_of *of, const struct row *a, const struct row *b)
 {
     return a->prefix == b->prefix && compare_keys(of, a->values, b->values) == 0;
+}
+
+size_t load_next_month(const struct load_rows *rows, size_t column, size_t i)
+{
+    if (i == 0 || i >= rows->n)
+        return i;
+    int32_t month = leat_month(rows->values[i - 1][column].integer);
+    int64_t begin = leat_month_begin(month), end = leat_month_begin(month + 1);
+    while (i < rows->n && rows->values[i][column].integer >= begin &&
+           rows->values[i][column].integer < end)
+        i++;
+    return i;
 }
 
 /* Keeps invariant M3 (tests/model). */

@@ -47,6 +47,10 @@ struct load_rows {
     size_t n;
 };
 
+/* The first row from `i` on that is of another month than the row before it (of rows sorted by key
+ * there are few); rows->n: there is none. `column` has the time. */
+size_t load_next_month(const struct load_rows *rows, size_t column, size_t i);
+
 struct load;
 
 /* For the tables of a catalog, which must outlive it. NULL: it makes one of its own, of the tables

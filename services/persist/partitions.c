@@ -118,14 +118,8 @@ bool partitions_make(struct partitions *self, struct connection *connection,
                      struct connection_failure *failure)
 {
     size_t column = leat_table_month_column(table);
-    int64_t begin = 0, end = 0; /* of the month of the row before */
-    for (size_t i = 0; i < rows->n; i++) {
-        int64_t us = rows->values[i][column].integer;
-        if (us >= begin && us < end)
-            continue;
-        int32_t month = leat_month(us);
-        begin = leat_month_begin(month);
-        end = leat_month_begin(month + 1);
+    for (size_t i = 0; (i = load_next_month(rows, column, i)) < rows->n; i++) {
+        int32_t month = leat_month(rows->values[i][column].integer);
         if (knows(self, month))
             continue;
         if (!make(connection, table, month, lock_ms, failure))

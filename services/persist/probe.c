@@ -1,7 +1,5 @@
 #include "services/persist/probe.h"
 
-#include "services/flows/month.h"
-
 static struct leat_value probe_value(enum leat_column_type type)
 {
     static const uint8_t zeros[LEAT_ID_SIZE] = {0}; /* also four reals */
@@ -38,14 +36,8 @@ static void copy_months(struct copy *copy, const struct leat_table *table,
                         const struct load_rows *rows, struct leat_value *values)
 {
     size_t column = leat_table_month_column(table);
-    int64_t begin = 0, end = 0; /* of the month of the row before */
-    for (size_t i = 0; i < rows->n; i++) {
-        int64_t us = rows->values[i][column].integer;
-        if (us >= begin && us < end)
-            continue;
-        begin = leat_month_begin(leat_month(us));
-        end = leat_month_begin(leat_month(us) + 1);
-        values[column].integer = us;
+    for (size_t i = 0; (i = load_next_month(rows, column, i)) < rows->n; i++) {
+        values[column].integer = rows->values[i][column].integer;
         copy_row(copy, table, values);
     }
 }
