@@ -118,6 +118,16 @@ static struct leat_batch *yard_grind(struct yard *self, const char *const *recor
     return batch;
 }
 
+/* The child's own number, as its stage says it. */
+static pid_t yard_pid(struct yard *self)
+{
+    struct leat_batch *batch = yard_grind(self, (const char *const[]){"pid"}, 1);
+    leat_batch_destroy(&batch);
+    pid_t pid = atoi(self->sides);
+    assert_true(pid > 1);
+    return pid;
+}
+
 static void assert_ground(const struct leat_batch *batch, uint32_t i, const char *text)
 {
     assert_string_equal(rig_error(&batch->items[i]), "");
@@ -339,21 +349,16 @@ static void time_in_which_both_were_stopped_is_not_the_record_s(void **state)
     enum leat_verdict verdict;
     yard_set(self, "child.timeout=3s");
     assert_true(yard_open(self, NULL));
-    struct leat_batch *batch = yard_grind(self, (const char *const[]){"pid"}, 1);
-    leat_batch_destroy(&batch);
-    pid_t pid = atoi(self->sides);
-    assert_true(pid > 1);
+    pid_t pid = yard_pid(self);
     kill(pid, SIGSTOP);
     yard_give(self, 2, (const char *const[]){"oat"}, 1);
     sleep(4); /* nobody takes a turn */
     yard_turn(self);
     kill(pid, SIGCONT);
-    batch = yard_take(self, &verdict);
+    struct leat_batch *batch = yard_take(self, &verdict);
     assert_ground(batch, 0, "oat!@0");
     leat_batch_destroy(&batch);
-    batch = yard_grind(self, (const char *const[]){"pid"}, 1);
-    leat_batch_destroy(&batch);
-    assert_int_equal(atoi(self->sides), pid); /* it is the same child */
+    assert_int_equal(yard_pid(self), pid); /* it is the same child */
 }
 
 static void the_other_batch_is_given_again(void **state)
@@ -472,14 +477,11 @@ static void a_child_without_work_that_dies_is_replaced(void **state)
     struct yard *self = *state;
     enum leat_verdict verdict;
     assert_true(yard_open(self, NULL));
-    struct leat_batch *batch = yard_grind(self, (const char *const[]){"pid"}, 1);
-    leat_batch_destroy(&batch);
-    pid_t pid = atoi(self->sides);
-    assert_true(pid > 1);
+    pid_t pid = yard_pid(self);
     kill(pid, SIGKILL);
     rig_await(yard_turn(self) && kill(pid, 0) != 0 && leat_child_wants(self->child));
     yard_give(self, 2, (const char *const[]){"oat"}, 1);
-    batch = yard_take(self, &verdict);
+    struct leat_batch *batch = yard_take(self, &verdict);
     assert_ground(batch, 0, "oat!@0");
     leat_batch_destroy(&batch);
 }
@@ -487,12 +489,7 @@ static void a_child_without_work_that_dies_is_replaced(void **state)
 /* In the middle process: opens a child, tells its pid, and waits to be killed. */
 static void middle(struct yard *self, int to)
 {
-    pid_t pid = 0;
-    if (yard_open(self, NULL)) {
-        struct leat_batch *batch = yard_grind(self, (const char *const[]){"pid"}, 1);
-        leat_batch_destroy(&batch);
-        pid = atoi(self->sides);
-    }
+    pid_t pid = yard_open(self, NULL) ? yard_pid(self) : 0;
     if (write(to, &pid, sizeof pid) == sizeof pid)
         pause();
     _exit(0);
