@@ -114,10 +114,16 @@ def test_one_connection_is_enough(make_cluster, postgres, folder):
     (owner,), = postgres.query("SELECT current_user")
     postgres.query(f"CREATE ROLE narrow LOGIN CONNECTION LIMIT 1; GRANT {owner} TO narrow")
     try:
-        cluster = make_cluster(settings={"store.url": postgres.conninfo + " user=narrow"})
+        cluster = make_cluster(settings={"store.url": postgres.conninfo + " user=narrow",
+                                         "persist.rows": 100, "persist.lock_timeout": "60s"})
+        harness.send(cluster.endpoint, harness.texts_file(folder / "first.ndjson", [0]))
         path = harness.texts_file(folder / "t.ndjson", range(LOAD))
-        with sending(cluster.endpoint, path) as answers:
-            until("a second session was wanted", lambda: "53300" in cluster["persist"].log())
+        with contextlib.closing(psycopg2.connect(postgres.conninfo)) as holder:
+            # The first session works for as long as this key is held: what comes wants a second.
+            holder.cursor().execute("UPDATE texts SET lang = 'xx' WHERE id = 't0'")
+            with sending(cluster.endpoint, path) as answers:
+                until("a second session was wanted", lambda: "53300" in cluster["persist"].log())
+                holder.rollback()
         assert answers[0]["committed"] == LOAD
         cluster.close()
         assert cluster.query(EXACT) == [(LOAD, LOAD)]
