@@ -377,8 +377,9 @@ def test_a_live_client_sends_point_by_point_and_is_started_again(embedded, folde
 def test_a_query_is_streamed_in_order(cluster, postgres):
     postgres.query("CREATE TABLE bars (pair varchar(16), at timestamp, bid numeric)")
     for name in ("EURXAU", "GBPXAG"):
-        for time, close in reversed(lines_of(name)):
-            postgres.query("INSERT INTO bars VALUES (%s, %s, %s)", name, time, close)
+        times, closes = zip(*reversed(lines_of(name)))
+        postgres.query("INSERT INTO bars SELECT %s, * FROM unnest(%s::timestamp[], %s::numeric[])",
+                       name, list(times), list(closes))
     postgres.query("INSERT INTO bars VALUES ('EURXAU', '2024-11-18 00:30', NULL), (NULL, '2024-11-18', 1),"
                    " ('EURXAU', 'infinity', 1), ('GBPXAG', NULL, 1), ('GBPXAG', '2024-11-18 00:00', 2),"
                    " ('EURXAU', '2024-11-18 00:31', 'NaN')")
