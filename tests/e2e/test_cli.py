@@ -390,10 +390,11 @@ def held(make_embedded, wires):
         process.stdin.write(json.dumps({"id": "a", "text": "one"}) + "\n")
         process.stdin.flush()
         until("it is stored", lambda: ids(running) == ["a"])
-        way.hold()
+        way.hold(back=False)
         for name in "bcde":
             process.stdin.write(json.dumps({"id": name, "text": "word " * 8000}) + "\n")
         process.stdin.flush()
+        until("its second send is in the pipe", lambda: way.held > 100)  # so it has read the first ack
         return process
 
     yield begin

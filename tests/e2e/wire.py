@@ -57,8 +57,8 @@ class Wire:
         wires.call(self._open())
 
     async def _open(self):
-        self.flows = asyncio.Event()
-        self.flows.set()
+        self.flows, self.flows_back = asyncio.Event(), asyncio.Event()
+        self._flow()
         listener = socket.socket()
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             listener.setsockopt(socket.SOL_SOCKET, option, BUFFER)
@@ -79,22 +79,28 @@ class Wire:
             link.transport.abort()
         return len(links)
 
-    def hold(self):
-        """Nothing passes any more, and nobody is told; new connections are taken and hear nothing."""
-        self.wires.loop.call_soon_threadsafe(self.flows.clear)
+    def hold(self, back=True):
+        """Nothing passes any more, and nobody is told; new connections are taken and hear nothing.
+        Without `back`, what comes from the target still does."""
+        for way in (self.flows, self.flows_back)[:1 + back]:
+            self.wires.loop.call_soon_threadsafe(way.clear)
 
     def is_held(self):
         return not self.flows.is_set()
 
     def release(self):
-        self.wires.loop.call_soon_threadsafe(self.flows.set)
+        self.wires.loop.call_soon_threadsafe(self._flow)
+
+    def _flow(self):
+        self.flows.set()
+        self.flows_back.set()
 
     def close(self):
         self.wires.call(self._close())
 
     async def _close(self):
         self.server.close()
-        self.flows.set()
+        self._flow()
         await self._cut()
 
     async def _pass(self, reader, writer):
@@ -118,19 +124,19 @@ class Wire:
         for link in (writer, other):
             link.transport.set_write_buffer_limits(high=BUFFER)
         ways = [asyncio.ensure_future(self._way(*way))
-                for way in ((reader, other), (back, writer))]
+                for way in ((reader, other, self.flows), (back, writer, self.flows_back))]
         _, pending = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for way in pending:
             way.cancel()
         await asyncio.gather(*ways, return_exceptions=True)
 
-    async def _way(self, reader, writer):
+    async def _way(self, reader, writer, flows):
         while data := await reader.read(BUFFER):
             if self.delay:
                 await asyncio.sleep(self.delay)
             self.held += len(data)
             try:
-                await self.flows.wait()
+                await flows.wait()
             finally:
                 self.held -= len(data)
             writer.write(data)
