@@ -15,7 +15,9 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import types
 import urllib.error
 import urllib.request
 
@@ -71,7 +73,7 @@ def free_port():
 def http(address, path):
     """Status and body of a GET; (0, reason) when nobody answers."""
     try:
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=5 * PATIENCE) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -429,10 +431,16 @@ def leat(*arguments, input=None, check=False, environment=None, timeout=300):
     return done
 
 
+def send_words(endpoint, kind, wait, options):
+    """The arguments of `leat send --json`. Unless told, it does not give up before its test does."""
+    words = ["send", "--to", endpoint, "--kind", kind, "--wait", wait, "--json", *options]
+    return words if "--timeout" in words else [*words, "--timeout", str(180 * PATIENCE)]
+
+
 def send(endpoint, *files, wait="committed", options=(), check=True, input=None, timeout=300):
     """`leat send --json`; the object that it prints last."""
-    done = leat("send", "--to", endpoint, "--kind", "text", "--wait", wait, "--json", *options,
-                *files, input=input, check=check, timeout=timeout)
+    done = leat(*send_words(endpoint, "text", wait, options), *files, input=input, check=check,
+                timeout=timeout)
     lines = done.stdout.strip().splitlines()
     assert lines, done.stderr
     return json.loads(lines[-1])
@@ -442,8 +450,7 @@ def send_in_background(endpoint, path, wait="committed", options=(), stdin=subpr
                        kind="text"):
     """`leat send --json` as a process of its own, to be finished with finish()."""
     return subprocess.Popen(
-        [BIN / "leat", "send", "--to", endpoint, "--kind", kind, "--wait", wait, "--json",
-         *options, str(path)],
+        [BIN / "leat", *send_words(endpoint, kind, wait, options), str(path)],
         stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -463,18 +470,49 @@ def some_rows(cluster):
     until("some rows are there", lambda: texts(cluster) > 0)
 
 
-def check_load_is_on(cluster, sender, n):
-    """Else what has just been done to it would prove nothing."""
-    assert sender.poll() is None
-    assert texts(cluster) < n
+TEXT = "text number {i}: what a good day"
 
 
-def texts_file(path, ids, text="text number {i}: what a good day"):
-    """An NDJSON file with one text for every id."""
-    with open(path, "w") as out:
-        for i in ids:
-            out.write(json.dumps({"id": f"t{i}", "text": text.format(i=i)}) + "\n")
+def texts_lines(ids, text=TEXT):
+    """NDJSON with one text for every id."""
+    return "".join(json.dumps({"id": f"t{i}", "text": text.format(i=i)}) + "\n" for i in ids)
+
+
+def texts_file(path, ids, text=TEXT):
+    """A file of texts_lines."""
+    path.write_text(texts_lines(ids, text))
     return path
+
+
+LOAD = 60000 // PATIENCE
+
+
+@contextlib.contextmanager
+def load(cluster, text=TEXT):
+    """Texts t0, t1, ... for as long as the block lasts, and LOAD of them at least: these as fast as it
+    goes, then a few at a time. The block begins when some are stored; when it is left, all must be
+    committed. `n` of what this gives is their number then."""
+    fed, left = types.SimpleNamespace(n=0), threading.Event()
+    sender = send_in_background(cluster.endpoint, "-", stdin=subprocess.PIPE)
+
+    def feed():
+        with contextlib.suppress(BrokenPipeError):  # finish() tells why
+            while fed.n < LOAD or not left.wait(0.01):
+                sender.stdin.write(texts_lines(range(fed.n, fed.n + 20), text))
+                fed.n += 20
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    try:
+        some_rows(cluster)
+        yield fed
+    except BaseException:
+        sender.kill()
+        raise
+    finally:
+        left.set()
+        feeder.join()
+    assert finish(sender)["committed"] == fed.n
 
 
 @contextlib.contextmanager
