@@ -21,6 +21,7 @@ import types
 import urllib.error
 import urllib.request
 
+import msgpack
 import psycopg2
 import zmq
 
@@ -30,7 +31,8 @@ BIN = BUILD / "bin"
 EXAMPLES = BUILD / "examples"
 SAMPLE = ROOT / "tests" / "data" / "sample"
 
-sys.path.append(str(ROOT / "tests"))
+sys.path += [str(ROOT / "tests"), str(ROOT / "proto" / "examples")]
+import example  # noqa: E402
 import sanitizers  # noqa: E402
 
 for _name, _value in sanitizers.ENVIRONMENT.items():
@@ -459,6 +461,22 @@ def finish(sender, seconds=180):
     out, err = sender.communicate(timeout=seconds * PATIENCE)
     assert sender.returncode == 0, out + err
     return json.loads(out.strip().splitlines()[-1])
+
+
+@contextlib.contextmanager
+def client_of(endpoint, name=None):
+    """A client whose sends are as large as they are made, and wait for nothing."""
+    client = example.Client(endpoint, name)
+    try:
+        assert client.wait(lambda: client.session, 10 * PATIENCE)
+        yield client
+    finally:
+        client.socket.close(linger=0)
+
+
+def packed(ids, text="a fine text"):
+    """Records for a send of a client."""
+    return [msgpack.packb({"id": i, "text": text}) for i in ids]
 
 
 def texts(cluster):

@@ -56,7 +56,7 @@ def test_embeddings_are_stored_also_from_the_cache_and_shown():
             for name, blob in rows.items():
                 assert abs(math.hypot(*unpacked(blob)) - 1) < 1e-5, name
                 assert blob == rows[f"a{int(name[1:]) % 50}"], name
-            assert embedded.program.metric("leat_classify_texts_total", source="cache") == 100
+            assert embedded.program.metric("leat_classify_texts_total", source="cache") >= 100
             shown = json.loads(harness.leat("show", "--data", embedded.data, "--json", "a1",
                                             check=True).stdout)
             assert struct.pack("<16f", *shown["embedding"]) == rows["a1"]

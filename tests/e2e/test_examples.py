@@ -96,7 +96,7 @@ def test_a_killed_ingest_costs_nothing(embedded, client, folder):
 
 
 def test_a_full_journal_is_waited_out(make_embedded, client, folder):
-    leat = make_embedded("--set", "journal.max_bytes=128KB")
+    leat = make_embedded("--set", "journal.max_bytes=256KB")
     path = folder / "texts.ndjson"
     path.write_bytes(b"".join(map(line, range(10000))))
     counts, _ = finish(client(leat.endpoint, path))
@@ -116,6 +116,6 @@ def test_what_is_no_leat_is_told(client, folder, embedded):
     path = folder / "texts.ndjson"
     path.write_bytes(line(0))
     process = client(embedded.oneway, path)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=60 * PATIENCE)
     assert process.returncode == 1
     assert embedded.oneway in said

@@ -38,7 +38,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 
@@ -49,10 +48,6 @@ import zmq
 
 import harness
 import test_features
-
-sys.path.insert(0, str(harness.ROOT / "proto" / "examples"))
-import example  # noqa: E402
-
 OUTAGE = int(os.environ.get("TEST_OUTAGE", 0))  # 0: the short form
 SANITIZED = harness.BUILD.name.endswith("san")
 
@@ -181,8 +176,8 @@ def test_numbers_near_2_32_and_at_the_end_of_int64(make_cluster, folder, tap):
 def test_a_bad_byte_inside_a_10000_row_copy(make_cluster, tap):
     n = 10000
     cluster = make_cluster(settings={"persist.address": tap.endpoint, "ingest.send_records": n})
-    with client_of(cluster.endpoint) as client:
-        client.send("text", packed((f"t{i}" for i in range(n)), "it says BADBYTE and more"), list(range(n)))
+    with harness.client_of(cluster.endpoint) as client:
+        client.send("text", harness.packed((f"t{i}" for i in range(n)), "it says BADBYTE and more"), list(range(n)))
         assert client.wait(client.all_answered, 30 * harness.PATIENCE)
         (head, items), = tap.batches(n)
         middle = len(items) // 2
@@ -212,8 +207,8 @@ def test_the_server_refuses_2_rows_of_a_10000_row_batch(make_cluster, tap, law, 
     n = 10000
     cluster = make_cluster(settings={"persist.address": tap.endpoint, "ingest.send_records": n})
     cluster.query(law)
-    with client_of(cluster.endpoint) as client:
-        client.send("text", packed(f"t{i}" for i in range(n)), list(range(n)))
+    with harness.client_of(cluster.endpoint) as client:
+        client.send("text", harness.packed(f"t{i}" for i in range(n)), list(range(n)))
         assert client.wait(client.all_answered, 30 * harness.PATIENCE)
         batch, = tap.batches(n)
         tap.push(cluster, [batch])  # once: what ingest sends again stays with the tap
@@ -232,8 +227,8 @@ def test_two_persists_are_given_the_same_batch(make_cluster, tap):
     n = 3000
     cluster = make_cluster(persist=2, settings={"persist.address": tap.endpoint,
                                                 "persist.lock_timeout": "60s"})
-    with client_of(cluster.endpoint) as client:
-        client.send("text", packed(f"t{i}" for i in range(n)), list(range(n)))
+    with harness.client_of(cluster.endpoint) as client:
+        client.send("text", harness.packed(f"t{i}" for i in range(n)), list(range(n)))
         assert client.wait(client.all_answered, 30 * harness.PATIENCE)
         batches = tap.batches(n)
         both = [threading.Thread(target=tap_push, args=(cluster, batches, i)) for i in range(2)]
@@ -389,7 +384,7 @@ def test_a_journal_that_an_older_program_wrote_is_read(make_embedded, folder):
         ("FLOW", 50, 100.25, "2026-01-01T00:59:00.000000Z")]
     assert embedded.query("SELECT code, seq FROM dead_letters") == [("record_not_map", 3)]
     for name, committed in (("miller", 2), ("surveyor", 1)):
-        with client_of(embedded.endpoint, name) as client:
+        with harness.client_of(embedded.endpoint, name) as client:
             assert (client.last, client.committed) == (1, committed)
     assert embedded.program.stop() == 0
 
@@ -439,10 +434,10 @@ def test_settings_are_read_again_with_the_store_down(make_embedded, own_postgres
     embedded = make_embedded("--store", own_postgres.conninfo, "--config", config)
     program = embedded.program
 
-    with client_of(embedded.endpoint) as client:
+    with harness.client_of(embedded.endpoint) as client:
         def send(prefix, records):
             for i in range(1000 // records):
-                client.send("text", packed(f"{prefix}{i}-{j}" for j in range(records)), list(range(records)))
+                client.send("text", harness.packed(f"{prefix}{i}-{j}" for j in range(records)), list(range(records)))
 
         def all_committed():
             return client.wait(client.all_committed, 30 * harness.PATIENCE)
@@ -649,10 +644,6 @@ def test_a_persist_is_stopped_in_mid_copy_and_holds_keys_that_another_needs(make
 # --- clients and connections --------------------------------------------------------------------
 
 
-def packed(ids, text="a fine text"):
-    return [msgpack.packb({"id": i, "text": text}) for i in ids]
-
-
 @contextlib.contextmanager
 def large_sends(cluster, n, text):
     """Sends of `n` texts each for as long as the block lasts, of which 16 at most are not committed yet. It is
@@ -663,11 +654,11 @@ def large_sends(cluster, n, text):
         numbers = itertools.count()
         while not left.is_set():
             ids = [f"t{i}" for i in itertools.islice(numbers, n)]
-            client.send("text", packed(ids, text), list(range(n)))
+            client.send("text", harness.packed(ids, text), list(range(n)))
             client.wait(lambda: left.is_set() or client.last - client.through < 16, 90 * harness.PATIENCE)
         client.wait(client.all_committed, 90 * harness.PATIENCE)
 
-    with client_of(cluster.endpoint) as client:
+    with harness.client_of(cluster.endpoint) as client:
         feeder = threading.Thread(target=feed, args=(client,))
         feeder.start()
         try:
@@ -679,22 +670,12 @@ def large_sends(cluster, n, text):
         assert client.all_committed()
 
 
-@contextlib.contextmanager
-def client_of(endpoint, name=None):
-    client = example.Client(endpoint, name)
-    try:
-        assert client.wait(lambda: client.session, 10 * harness.PATIENCE)
-        yield client
-    finally:
-        client.socket.close(linger=0)
-
-
 def test_a_connection_is_cut_in_the_middle_of_300_sends(cluster, wires):
     way = wires.wire(cluster.endpoint)
     chance = random.Random(3)
-    with client_of(way.endpoint) as client:
+    with harness.client_of(way.endpoint) as client:
         for i in range(300):
-            client.send("text", packed(f"{i}-{j}" for j in range(5)), list(range(5)))
+            client.send("text", harness.packed(f"{i}-{j}" for j in range(5)), list(range(5)))
             if chance.random() < 0.03:
                 way.cut()
         assert client.wait(client.all_committed, 60 * harness.PATIENCE)
@@ -706,24 +687,24 @@ def test_a_connection_is_cut_in_the_middle_of_300_sends(cluster, wires):
 @pytest.mark.parametrize("late", [True, False], ids=["it comes too late", "it comes in time"])
 def test_a_client_is_killed_while_its_frame_is_in_the_pipe(cluster, wires, late):
     way = wires.wire(cluster.endpoint)
-    with client_of(way.endpoint, "same") as first:
-        first.send("text", packed(["zero"]), [0])
+    with harness.client_of(way.endpoint, "same") as first:
+        first.send("text", harness.packed(["zero"]), [0])
         assert first.wait(first.all_committed, 30 * harness.PATIENCE)
         way.hold()
-        first.send("text", packed(["one", "two"], "of the first"), [0, 1])
+        first.send("text", harness.packed(["one", "two"], "of the first"), [0, 1])
         harness.until("its frame is in the pipe", lambda: way.held > 100)
     # It is dead, its frame is not.
     if not late:
         way.release()
         harness.until("the frame has come", lambda: counter(
             cluster["ingest"], "leat_ingest_sends_total") == 2)
-    with client_of(cluster.endpoint, "same") as second:
+    with harness.client_of(cluster.endpoint, "same") as second:
         assert second.last == (1 if late else 2)
         if late:
             way.release()
             harness.until("the frame was fenced", lambda: counter(
                 cluster["ingest"], "leat_ingest_sends_fenced_total") >= 1)
-        second.send("text", packed(["one", "two"], "of the second"), [0, 1])
+        second.send("text", harness.packed(["one", "two"], "of the second"), [0, 1])
         assert second.wait(second.all_committed, 30 * harness.PATIENCE)
         assert second.committed == (3 if late else 5)
     assert cluster.query("SELECT id, text FROM texts ORDER BY id") == [
@@ -732,13 +713,13 @@ def test_a_client_is_killed_while_its_frame_is_in_the_pipe(cluster, wires, late)
 
 def test_a_client_is_killed_between_send_and_answer(cluster, folder):
     """The successor is told what is held, and nothing is taken twice."""
-    with client_of(cluster.endpoint, "same") as first:
+    with harness.client_of(cluster.endpoint, "same") as first:
         first.last += 1
-        first.sends[1] = "text", packed(["one"]), [0]
+        first.sends[1] = "text", harness.packed(["one"]), [0]
         first.transmit_sends()
         harness.until("ingest has it", lambda: counter(
             cluster["ingest"], "leat_ingest_sends_total") == 1)
-    with client_of(cluster.endpoint, "same") as second:
+    with harness.client_of(cluster.endpoint, "same") as second:
         assert second.last == 1
         assert second.wait(lambda: second.committed == 1, 30 * harness.PATIENCE)
     assert count(cluster) == (1, 1)
@@ -763,8 +744,8 @@ def test_a_client_that_was_stopped_does_not_take_its_name_back(make_cluster, wir
     harness.until("its second is in the pipe", lambda: way.held > 100)
     first.send_signal(signal.SIGSTOP)
     way.cut()
-    with client_of(cluster.endpoint, "same") as second:
-        second.send("text", packed(["two"], "of the second"), [0])
+    with harness.client_of(cluster.endpoint, "same") as second:
+        second.send("text", harness.packed(["two"], "of the second"), [0])
         assert second.wait(second.all_committed, 30 * harness.PATIENCE)
     way.release()
     first.send_signal(signal.SIGCONT)
@@ -778,21 +759,21 @@ def test_a_client_that_was_stopped_does_not_take_its_name_back(make_cluster, wir
 def test_a_first_hello_said_again_takes_no_name_back(cluster):
     """It may have been read before, and another's since: else it would read the kept answers to the
     other's sends as its own. One that was never answered begins as another instance."""
-    with client_of(cluster.endpoint, "same") as first:
-        first.send("text", packed(["one"]), [0])
+    with harness.client_of(cluster.endpoint, "same") as first:
+        first.send("text", harness.packed(["one"]), [0])
         assert first.wait(first.all_committed, 30 * harness.PATIENCE)
-        second = example.Client(cluster.endpoint, "same")
+        second = harness.example.Client(cluster.endpoint, "same")
         number, second.said = second.instance, True  # its first one got lost
         with contextlib.closing(second.socket):
             assert second.wait(lambda: second.session, 10 * harness.PATIENCE)
             assert second.instance != number
-            second.send("text", packed(["two"]), [0])
+            second.send("text", harness.packed(["two"]), [0])
             assert second.wait(second.all_committed, 30 * harness.PATIENCE)
             first.transmit({"type": "hello", "client": "same", "instance": first.instance,
                             "session": 0, "again": True})
-            with pytest.raises(example.Refused, match="another client of the name same"):
+            with pytest.raises(harness.example.Refused, match="another client of the name same"):
                 first.wait(lambda: False, 10 * harness.PATIENCE)
-            second.send("text", packed(["three"]), [0])
+            second.send("text", harness.packed(["three"]), [0])
             assert second.wait(second.all_committed, 30 * harness.PATIENCE)
     assert count(cluster) == (3, 3)
 

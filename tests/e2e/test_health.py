@@ -44,7 +44,7 @@ def health_of_server(answer):
         with server.accept()[0] as link:
             link.recv(4096)
             link.sendall(answer)
-        said, complained = asking.communicate(timeout=30)
+        said, complained = asking.communicate(timeout=30 * harness.PATIENCE)
     return asking.returncode, said, complained
 
 

@@ -118,11 +118,15 @@ def fill_cache(cluster, path):
     return first
 
 
+PATIENT = {"cache.timeout": "10s"}  # else what Redis answers late is a miss
+
+
 def hits(cluster):
     return cluster["cache"].metric("leat_cache_lookups_total", outcome="hit")
 
 
-def test_what_comes_from_the_cache_is_what_was_computed(cluster):
+def test_what_comes_from_the_cache_is_what_was_computed(make_cluster):
+    cluster = make_cluster(settings=PATIENT)
     path = harness.SAMPLE / "texts.ndjson"
     first = fill_cache(cluster, path)
     before = hits(cluster)
@@ -131,7 +135,8 @@ def test_what_comes_from_the_cache_is_what_was_computed(cluster):
     assert found(cluster, "::text") == first
 
 
-def test_what_was_found_under_other_settings_is_not_taken_from_the_cache(cluster):
+def test_what_was_found_under_other_settings_is_not_taken_from_the_cache(make_cluster):
+    cluster = make_cluster(settings=PATIENT)
     path = harness.SAMPLE / "texts.ndjson"
     first = fill_cache(cluster, path)
     assert {row["sentiment_label"] for row in first.values()} > {"neutral"}
@@ -165,61 +170,37 @@ def test_sending_again_keeps_one_row_and_the_newer_version(embedded, folder):
     assert embedded.query("SELECT count(*) FROM texts WHERE text LIKE 'version two%'") == [(500,)]
 
 
-LOAD = 60000 // harness.PATIENCE
+EXACT = "SELECT count(*), count(DISTINCT id) FROM texts"
 
 
 @pytest.mark.parametrize("stage", ["cache", "classify", "persist", "ingest"])
-def test_a_killed_process_loses_nothing(make_cluster, folder, stage):
+def test_a_killed_process_loses_nothing(make_cluster, stage):
     cluster = make_cluster(classify=2)
-    path = harness.texts_file(folder / "load.ndjson", range(LOAD))
-    sender = harness.send_in_background(cluster.endpoint, path)
-    harness.some_rows(cluster)
-    cluster[stage].kill()
-    harness.check_load_is_on(cluster, sender, LOAD)
-    time.sleep(0.2)  # the load goes on without it for a moment
-    cluster.start(stage).wait_ready()
-    told = harness.finish(sender)
-    assert told["committed"] == LOAD and told["rejected"] == 0
-    assert cluster.query("SELECT count(*), count(DISTINCT id) FROM texts") == [(LOAD, LOAD)]
+    with harness.load(cluster) as load:
+        cluster[stage].kill()
+        time.sleep(0.2)  # the load goes on without it for a moment
+        cluster.start(stage).wait_ready()
+    assert cluster.query(EXACT) == [(load.n, load.n)]
 
 
 def test_redis_may_go_and_come_back(cluster, folder):
-    path = harness.texts_file(folder / "load.ndjson", range(LOAD))
-    sender = harness.send_in_background(cluster.endpoint, path)
-    harness.some_rows(cluster)
-    cluster.redis.kill()
-    harness.check_load_is_on(cluster, sender, LOAD)
-    assert harness.finish(sender)["committed"] == LOAD
+    with harness.load(cluster) as load:
+        cluster.redis.kill()
     cluster.redis.start()
-    more = harness.texts_file(folder / "more.ndjson", range(LOAD, LOAD + 100))
+    more = harness.texts_file(folder / "more.ndjson", range(load.n, load.n + 100))
     assert harness.send(cluster.endpoint, more)["committed"] == 100
-    assert len(ids(cluster)) == LOAD + 100
+    assert len(ids(cluster)) == load.n + 100
 
 
 def test_postgresql_may_crash(folder, own_postgres, redis):
-    import contextlib
-
     with contextlib.closing(harness.Cluster(folder, own_postgres, redis)) as cluster:
-        path = harness.texts_file(folder / "load.ndjson", range(LOAD))
-        sender = harness.send_in_background(cluster.endpoint, path)
-        harness.some_rows(cluster)
-        own_postgres.crash()
-        assert sender.poll() is None
-        harness.until("persist says that the store is away",
-                      lambda: harness.http(cluster["persist"].http_address, "/readyz")[0] == 503)
-        own_postgres.start()
-        assert harness.finish(sender)["committed"] == LOAD
-        assert cluster.query("SELECT count(*), count(DISTINCT id) FROM texts") == [(LOAD, LOAD)]
+        with harness.load(cluster) as load:
+            own_postgres.crash()
+            harness.until("persist says that the store is away",
+                          lambda: harness.http(cluster["persist"].http_address, "/readyz")[0] == 503)
+            own_postgres.start()
+        assert cluster.query(EXACT) == [(load.n, load.n)]
         assert cluster.query("SELECT count(*) FROM dead_letters") == [(0,)]
-
-
-def test_a_drained_run_leaves_nothing_and_goes_on_later(embedded, folder):
-    path = harness.texts_file(folder / "a.ndjson", range(2000))
-    harness.send(embedded.endpoint, path, wait="accepted")
-    assert embedded.program.stop() in (0, 3)
-    embedded.start()
-    harness.until("all are in the store", lambda: len(ids(embedded)) == 2000)
-    assert embedded.program.stop() == 0
 
 
 def test_a_backlog_waits_in_the_journal_in_flat_memory(cluster, folder):
@@ -245,7 +226,7 @@ def test_a_backlog_waits_in_the_journal_in_flat_memory(cluster, folder):
         peak = max(peak, ingest.anonymous_mb())
         return cluster.query("SELECT count(*) FROM texts")[0][0] == n + 1
 
-    harness.until("all are in the store", all_stored, 120)
+    harness.until("all are in the store", all_stored, 300)
     assert cluster.query("SELECT count(DISTINCT id) FROM texts") == [(n + 1,)]
     assert harness.PATIENCE > 1 or peak < 64
 
@@ -376,14 +357,14 @@ def test_a_record_that_crashes_the_work_is_a_dead_letter(make_embedded, folder):
                              "--set", "child.timeout=8s")
     path = folder / "poison.ndjson"
     with open(path, "w") as out:
-        for i in range(100):
-            text = {40: "POISON", 60: "TARPIT"}.get(i, "fine") + f" {i}"
+        for i in range(64):
+            text = {20: "POISON", 50: "TARPIT"}.get(i, "fine") + f" {i}"
             out.write(json.dumps({"id": f"t{i}", "text": text}) + "\n")
     told = harness.send(embedded.endpoint, path, check=False)
-    assert (told["accepted"], told["committed"], told["dead"]) == (100, 98, 2)
-    assert len(ids(embedded)) == 98
+    assert (told["accepted"], told["committed"], told["dead"]) == (64, 62, 2)
+    assert len(ids(embedded)) == 62
     dead = dict(embedded.query("SELECT id, code FROM dead_letters"))
-    assert dead == {"t40": "crashed", "t60": "timeout"}
+    assert dead == {"t20": "crashed", "t50": "timeout"}
 
 
 def test_fault_injection_is_refused_in_a_release(folder):

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 
+import msgpack
 import pytest
 import zmq
 
@@ -122,15 +123,16 @@ def provided(folder):
             assert KEY not in log.read_text(errors="replace")
 
 
-def written(texts, folder):
-    path = folder / "texts.ndjson"
-    path.write_text("".join(json.dumps({"id": f"t{i}", "text": text}) + "\n"
-                            for i, text in enumerate(texts)))
-    return path
+def records(texts, prefix="t"):
+    return [msgpack.packb({"id": f"{prefix}{i}", "text": text}) for i, text in enumerate(texts)]
 
 
-def send(embedded, texts, folder, **more):
-    return harness.send(embedded.endpoint, written(texts, folder), check=False, **more)
+def send(embedded, texts, prefix="t"):
+    """All in one send, so in one batch; the client, which has counted what became of them."""
+    with harness.client_of(embedded.endpoint) as client:
+        client.send("text", records(texts, prefix), texts)
+        assert client.wait(client.all_committed, 120 * harness.PATIENCE)
+    return client
 
 
 def check_stored(embedded, texts):
@@ -153,15 +155,15 @@ TEXTS = [f"text number {i} \u00e9\U0001f30a \"quoted\"" for i in range(40)]
 
 
 @pytest.mark.parametrize("encoding", ["base64", "float"])
-def test_every_text_gets_its_own_vector_in_few_requests(provided, folder, encoding):
+def test_every_text_gets_its_own_vector_in_few_requests(provided, encoding):
     def shuffled(n, request):
         assert request["encoding_format"] == encoding and request["model"] == "small"
         data = items(request["input"], encoding)
         return 200, {}, good(request, data=data[::-1])
 
     embedded, provider = provided(shuffled, "embeddings.request_texts=16", f"embeddings.encoding={encoding}")
-    told = send(embedded, TEXTS + TEXTS[:10], folder)
-    assert told["committed"] == 50 and told["dead"] == 0
+    told = send(embedded, TEXTS + TEXTS[:10])
+    assert told.committed == 50 and told.dead == 0
     check_stored(embedded, TEXTS + TEXTS[:10])
     assert provider.asked() == TEXTS  # equal ones once
     assert [len(request["input"]) for request in provider.requests] == [16, 16, 8]
@@ -174,7 +176,7 @@ def test_every_text_gets_its_own_vector_in_few_requests(provided, folder, encodi
     assert program.metric("leat_classify_embedding_seconds_total", doing="requesting") > 0
 
 
-def test_the_texts_of_many_small_sends_share_requests(provided, folder):
+def test_the_texts_of_many_small_sends_share_requests(provided):
     embedded, provider = provided(lambda n, request: time.sleep(0.3))
     texts = [f"{text} of {i}" for i, text in enumerate(TEXTS)] + TEXTS[:1] * 10
     context = zmq.Context()
@@ -188,20 +190,20 @@ def test_the_texts_of_many_small_sends_share_requests(provided, folder):
     assert len(provider.requests) <= 15
 
 
-def test_requests_are_bounded_in_bytes_and_long_texts_are_cut_between_characters(provided, folder):
+def test_requests_are_bounded_in_bytes_and_long_texts_are_cut_between_characters(provided):
     embedded, provider = provided(lambda n, request: None, "embeddings.request_bytes=100",
                                   "embeddings.text_bytes=61")
     texts = ["\u00e9" * 31, "b" * 61, "c" * 30, "d" * 30, "e" * 30]
-    assert send(embedded, texts, folder)["committed"] == 5
+    assert send(embedded, texts).committed == 5
     assert [request["input"] for request in provider.requests] == [
         ["\u00e9" * 30], ["b" * 61, "c" * 30], ["d" * 30, "e" * 30]]
     assert dict(embedded.query("SELECT id, truncated FROM texts WHERE truncated")) == {"t0": 1}
 
 
-def test_the_key_may_come_from_the_environment_and_dimensions_are_asked_for(provided, folder):
+def test_the_key_may_come_from_the_environment_and_dimensions_are_asked_for(provided):
     embedded, provider = provided(lambda n, request: None, "embeddings.key_file=", f"embeddings.dimensions={WIDTH}",
                                   environment={"LEAT_EMBEDDINGS_KEY": KEY + "2"})
-    assert send(embedded, TEXTS, folder)["committed"] == 40
+    assert send(embedded, TEXTS).committed == 40
     assert provider.headers[0]["Authorization"] == f"Bearer {KEY}2"
     assert provider.requests[0]["dimensions"] == WIDTH
     listed = harness.leat("config", environment={"LEAT_EMBEDDINGS_KEY": KEY}).stdout
@@ -209,20 +211,25 @@ def test_the_key_may_come_from_the_environment_and_dimensions_are_asked_for(prov
 
 
 @pytest.mark.parametrize("how", ["seconds", "date"])
-def test_a_busy_provider_is_asked_again_when_it_says(provided, folder, how):
+def test_a_busy_provider_is_asked_again_when_it_says(provided, how):
+    said = []
+
     def busy(n, request):
-        if n == 0:
-            wait = "2" if how == "seconds" else email.utils.formatdate(time.time() + 3, usegmt=True)
-            return 429, {"Retry-After": wait}, {"error": {"message": "slow down"}}
-        return None
+        if n > 0:
+            return None
+        now = time.time()
+        wait, until = ("2", now + 2) if how == "seconds" else (
+            email.utils.formatdate(now + 3, usegmt=True), int(now + 3))
+        said.append(time.monotonic() + until - now)
+        return 429, {"Retry-After": wait}, {"error": {"message": "slow down"}}
 
     embedded, provider = provided(busy)
-    assert send(embedded, TEXTS, folder)["committed"] == 40
+    assert send(embedded, TEXTS).committed == 40
     check_stored(embedded, TEXTS)
     assert len(provider.requests) == 2
-    assert provider.times[1] - provider.times[0] >= (2 if how == "seconds" else 1.9)
+    assert provider.times[1] >= said[0] - 0.1
     assert embedded.program.metric("leat_classify_embedding_retries_total") == 1
-    assert embedded.program.metric("leat_classify_embedding_seconds_total", doing="pausing") >= 1.8
+    assert embedded.program.metric("leat_classify_embedding_seconds_total", doing="pausing") > 0.5
     assert "slow down" in embedded.program.log()  # why it was not ready
 
 
@@ -256,7 +263,7 @@ CHANGED = {
 }
 
 
-def test_whatever_is_wrong_once_is_asked_again(provided, folder):
+def test_whatever_is_wrong_once_is_asked_again(provided):
     """One kind of wrong answer after the other, each to the first request of a send."""
     turn = []
 
@@ -272,30 +279,30 @@ def test_whatever_is_wrong_once_is_asked_again(provided, folder):
         turn[:] = [name]
         texts = [f"{name} {i}" for i in range(40)]
         before = len(provider.requests)
-        told = send(embedded, texts, folder)
-        assert told["committed"] == 40 and told["dead"] == 0, name
+        told = send(embedded, texts)
+        assert told.committed == 40 and told.dead == 0, name
         assert len(provider.requests) == before + 2, name
         check_stored(embedded, texts)
     # One of them libcurl repeats by itself: a kept connection that is closed without a word.
     assert embedded.program.metric("leat_classify_embedding_retries_total") == len(WRONG) + len(CHANGED) - 1
 
 
-def test_answers_that_never_make_sense_make_dead_letters_soon(provided, folder):
+def test_answers_that_never_make_sense_make_dead_letters_soon(provided):
     embedded, provider = provided(lambda n, request: (200, {}, good(request, data=[])))
-    told = send(embedded, TEXTS, folder)
-    assert told["dead"] == 40 and len(provider.requests) == 4  # the last one: for a harmless text
+    told = send(embedded, TEXTS)
+    assert told.dead == 40 and len(provider.requests) == 4  # the last one: for a harmless text
     assert set(dead(embedded).values()) == {"embedding_malformed"}
     assert "expected 40 items" in message(embedded)
     assert embedded.query("SELECT count(*) FROM texts") == [(0,)]
 
 
-def test_a_width_that_changes_is_not_believed(provided, folder):
+def test_a_width_that_changes_is_not_believed(provided):
     def wider(n, request):
         return None if n == 0 else (200, {}, good(request, data=items(request["input"], width=16)))
 
     embedded, provider = provided(wider)
-    assert send(embedded, TEXTS[:1], folder)["committed"] == 1
-    assert send(embedded, TEXTS[1:], folder)["dead"] == 39
+    assert send(embedded, TEXTS[:1]).committed == 1
+    assert send(embedded, TEXTS[1:]).dead == 39
     assert "16 numbers; expected 8" in message(embedded)
 
 
@@ -312,44 +319,41 @@ def test_a_key_that_is_not_taken_is_no_fault_of_the_texts(provided, folder):
     assert harness.finish(sender)["committed"] == 40 and not dead(embedded)
 
 
-def test_not_even_the_beginning_of_the_key_is_in_logs_when_the_provider_repeats_it(provided, folder):
+def test_not_even_the_beginning_of_the_key_is_in_logs_when_the_provider_repeats_it(provided):
     key = "sk-" + "".join(hashlib.sha256(bytes([i])).hexdigest() for i in range(3))
     embedded, provider = provided(lambda n, request: (
         401, {}, {"error": {"message": f"Incorrect API key provided: {key}. It is not known here."}}),
         "embeddings.key_file=", "embeddings.give_up=1s", environment={"LEAT_EMBEDDINGS_KEY": key})
-    assert send(embedded, TEXTS, folder)["dead"] == 40
+    assert send(embedded, TEXTS).dead == 40
     assert "HTTP 401" in message(embedded)
     assert key[:12] not in message(embedded) and key[:12] not in embedded.program.log()
 
 
-def test_only_the_texts_that_the_provider_does_not_want_are_dead_letters(provided, folder):
+def test_only_the_texts_that_the_provider_does_not_want_are_dead_letters(provided):
     bad = {TEXTS[3], TEXTS[17], TEXTS[18]}
     embedded, provider = provided(lambda n, request: (
         400, {}, {"error": {"message": "not this one"}}) if bad & set(request["input"]) else None)
-    told = send(embedded, TEXTS + [TEXTS[3]], folder)
-    assert told["committed"] == 37 and told["dead"] == 4
+    told = send(embedded, TEXTS + [TEXTS[3]])
+    assert told.committed == 37 and told.dead == 4
     assert dead(embedded) == {f"t{i}": "embedding_refused" for i in (3, 17, 18, 40)}
     assert "HTTP 400: not this one" in message(embedded)
 
 
-def test_a_provider_that_refuses_everything_is_not_asked_for_every_text(provided, folder):
+def test_a_provider_that_refuses_everything_is_not_asked_for_every_text(provided):
     embedded, provider = provided(lambda n, request: (400, {}, {"error": "no such model"}))
-    assert send(embedded, [f"text {i}" for i in range(1000)], folder)["dead"] == 1000
+    assert send(embedded, [f"text {i}" for i in range(1000)]).dead == 1000
     assert len(provider.requests) < 20
 
 
-def test_a_text_that_is_refused_is_found_though_many_were_refused_before(provided, folder):
+def test_a_text_that_is_refused_is_found_though_many_were_refused_before(provided):
     embedded, provider = provided(lambda n, request: (
         400, {}, {"error": "not this one"}) if any("bad" in text for text in request["input"]) else None)
-    assert send(embedded, [f"bad {i}" for i in range(130)], folder)["dead"] == 130
-    path = folder / "more.ndjson"
-    path.write_text("".join(json.dumps({"id": f"m{i}", "text": "bad" if i == 5 else text}) + "\n"
-                            for i, text in enumerate(TEXTS)))
-    told = harness.send(embedded.endpoint, path, check=False)
-    assert told["committed"] == 39 and told["dead"] == 1
+    assert send(embedded, [f"bad {i}" for i in range(130)]).dead == 130
+    told = send(embedded, [*TEXTS[:5], "bad", *TEXTS[6:]], "m")
+    assert told.committed == 39 and told.dead == 1
 
 
-def test_one_vector_that_makes_no_sense_costs_no_other_text_its_own(provided, folder):
+def test_one_vector_that_makes_no_sense_costs_no_other_text_its_own(provided):
     def zeros(n, request):
         data = items(request["input"])
         for text, item in zip(request["input"], data):
@@ -358,45 +362,45 @@ def test_one_vector_that_makes_no_sense_costs_no_other_text_its_own(provided, fo
         return 200, {}, good(request, data=data)
 
     embedded, provider = provided(zeros)
-    assert send(embedded, TEXTS, folder)["dead"] == 2
+    assert send(embedded, TEXTS).dead == 2
     assert dead(embedded) == {"t5": "embedding_malformed", "t30": "embedding_malformed"}
 
 
-def test_a_text_that_breaks_the_provider_costs_no_other_text_its_vector(provided, folder):
+def test_a_text_that_breaks_the_provider_costs_no_other_text_its_vector(provided):
     """As llama.cpp does with a text that is too long for it."""
     embedded, provider = provided(lambda n, request: (
         500, {}, {"error": {"message": "input is too large"}}) if TEXTS[5] in request["input"] else None)
-    assert send(embedded, TEXTS, folder)["dead"] == 1
+    assert send(embedded, TEXTS).dead == 1
     assert dead(embedded) == {"t5": "embedding_refused"} and "too large" in message(embedded)
 
 
-def test_a_provider_that_is_broken_for_a_while_costs_no_text(provided, folder):
+def test_a_provider_that_is_broken_for_a_while_costs_no_text(provided):
     begin = time.monotonic()
     embedded, provider = provided(lambda n, request: (
         500, {}, b"") if time.monotonic() < begin + 8 else None)
     begin = time.monotonic()
-    assert send(embedded, TEXTS, folder)["committed"] == 40
+    assert send(embedded, TEXTS).committed == 40
     check_stored(embedded, TEXTS)
     assert 4 <= len(provider.requests) <= 20
 
 
-def test_a_first_answer_that_is_not_taken_does_not_say_how_wide_vectors_are(provided, folder):
+def test_a_first_answer_that_is_not_taken_does_not_say_how_wide_vectors_are(provided):
     def wide_once(n, request):
         return (200, {}, good(request, data=[{"index": i, "embedding": [0.0] * 16} for i in range(
             len(request["input"]))])) if n == 0 else None
 
     embedded, provider = provided(wide_once)
-    assert send(embedded, TEXTS, folder)["committed"] == 40
+    assert send(embedded, TEXTS).committed == 40
 
 
-def test_a_provider_that_stays_away_makes_dead_letters_and_the_next_texts_go_through(provided, folder):
+def test_a_provider_that_stays_away_makes_dead_letters_and_the_next_texts_go_through(provided):
     away = threading.Event()
     away.set()
     embedded, provider = provided(lambda n, request: (503, {}, b"") if away.is_set() else None,
-                                  "embeddings.give_up=3s", "child.timeout=1s")
+                                  "embeddings.give_up=5s", "child.timeout=3s")
     begin = time.monotonic()
-    told = send(embedded, TEXTS, folder)
-    assert told["dead"] == 40 and time.monotonic() - begin >= 3
+    told = send(embedded, TEXTS)
+    assert told.dead == 40 and time.monotonic() - begin >= 5
     assert set(dead(embedded).values()) == {"embedding_unavailable"}
     assert "HTTP 503" in message(embedded)
     assert len(provider.requests) >= 3
@@ -412,13 +416,13 @@ def probes(embedded):
     return embedded.program.metric("leat_ingest_batches_probed_total")
 
 
-def test_copies_of_a_batch_that_waited_in_vain_do_not_wait_again(provided, folder):
+def test_copies_of_a_batch_that_waited_in_vain_do_not_wait_again(provided):
     quick = 8  # so many round trips tell ingest what to expect: after no more than that it sends again
     embedded, provider = provided(lambda n, request: (503, {}, b"") if n >= quick else None,
                                   "embeddings.give_up=5s")
     for i in range(quick):
-        assert send(embedded, [f"quick {i}"], folder)["committed"] == 1
-    assert send(embedded, TEXTS, folder)["dead"] == 40
+        assert send(embedded, [f"quick {i}"]).committed == 1
+    assert send(embedded, TEXTS).dead == 40
     assert probes(embedded) >= 1
     harness.until("the copies are through", lambda: embedded.program.metric(
         "leat_stage_batches_out_total", stage="classify") == quick + 1 + probes(embedded))
@@ -428,7 +432,7 @@ def test_copies_of_a_batch_that_waited_in_vain_do_not_wait_again(provided, folde
     assert sum(at > asked[0] + 5 for at in asked) <= probes(embedded) + 1
 
 
-def test_a_batch_that_comes_again_while_it_waits_is_not_asked_for_again(provided, folder):
+def test_a_batch_that_comes_again_while_it_waits_is_not_asked_for_again(provided):
     copied = threading.Event()
 
     def slow(n, request):
@@ -436,11 +440,12 @@ def test_a_batch_that_comes_again_while_it_waits_is_not_asked_for_again(provided
             copied.wait(30)
 
     embedded, provider = provided(slow)
-    assert send(embedded, ["quick"], folder)["committed"] == 1
-    sender = harness.send_in_background(embedded.endpoint, written(TEXTS, folder))
-    harness.until("a copy is sent", lambda: probes(embedded) >= 1)
-    copied.set()
-    assert harness.finish(sender)["committed"] == 40
+    assert send(embedded, ["quick"]).committed == 1
+    with harness.client_of(embedded.endpoint) as client:
+        client.send("text", records(TEXTS), TEXTS)
+        harness.until("a copy is sent", lambda: probes(embedded) >= 1)
+        copied.set()
+        assert client.wait(client.all_committed, 60 * harness.PATIENCE)
     harness.until("the copies are through", lambda: embedded.program.metric(
         "leat_classify_texts_total", source="recent") >= 40)
     assert provider.asked() == ["quick", *TEXTS]
@@ -484,13 +489,13 @@ def test_servers_of_names_that_do_not_answer_are_no_fault_of_the_texts(provided,
     embedded, _ = provided(lambda n, request: None, "embeddings.timeout=1s", "embeddings.give_up=4s",
                            "child.timeout=3s", url="http://provider.test/v1/embeddings",
                            environment={"LD_PRELOAD": f"{folder}/names.so"})
-    assert send(embedded, TEXTS, folder)["dead"] == 40
+    assert send(embedded, TEXTS).dead == 40
     assert set(dead(embedded).values()) == {"embedding_unavailable"}
     assert embedded.program.metric("leat_stage_child_ends_total", stage="classify") == 0
 
 
 @pytest.mark.parametrize("how", ["silent", "slow"])
-def test_an_answer_that_takes_too_long_is_asked_for_again(provided, folder, how):
+def test_an_answer_that_takes_too_long_is_asked_for_again(provided, how):
     hold = threading.Event()
 
     def drip(out):
@@ -506,8 +511,8 @@ def test_an_answer_that_takes_too_long_is_asked_for_again(provided, folder, how)
 
     embedded, provider = provided(slow_once, "embeddings.timeout=1s")
     try:
-        assert send(embedded, TEXTS, folder)["committed"] == 40
-        assert len(provider.requests) == 2
+        assert send(embedded, TEXTS).committed == 40
+        assert len(provider.requests) >= 2  # the next one may take too long by itself
         assert provider.times[1] - provider.times[0] >= 1
     finally:
         hold.set()
@@ -532,16 +537,13 @@ def test_a_drain_does_not_wait_for_a_provider_longer_than_it_may(provided, folde
         hold.set()
 
 
-def test_cached_results_bring_their_embeddings_and_topics_ask_at_the_start(provided, folder):
+def test_cached_results_bring_their_embeddings_and_topics_ask_at_the_start(provided):
     embedded, provider = provided(lambda n, request: None, "topics.embeddings=yes", "topics.keep_from=0")
     topics = len(provider.asked())
     assert topics >= 10
-    assert send(embedded, TEXTS, folder)["committed"] == 40
+    assert send(embedded, TEXTS).committed == 40
     harness.until("the cache has them", lambda: embedded.program.metric("leat_cache_fills_total") >= 40)
-    path = folder / "again.ndjson"
-    path.write_text("".join(json.dumps({"id": f"again{i}", "text": text}) + "\n"
-                            for i, text in enumerate(TEXTS)))
-    assert harness.send(embedded.endpoint, path)["committed"] == 40
+    assert send(embedded, TEXTS, "again").committed == 40
     assert len(provider.asked()) == topics + 40
     rows = dict(embedded.query("SELECT id, embedding FROM texts"))
     assert all(rows[f"t{i}"] == rows[f"again{i}"] for i in range(40))

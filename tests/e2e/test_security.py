@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 
 import msgpack
@@ -16,9 +15,6 @@ import zmq.auth
 
 import harness
 from harness import PATIENCE, leat, send, texts_file, until
-
-sys.path.insert(0, str(harness.ROOT / "proto" / "examples"))
-import example  # noqa: E402
 
 
 @pytest.fixture
@@ -34,9 +30,9 @@ def with_keys(keys):
 def refused(endpoint, path, *options):
     """What `leat send` complains of; it must not take long over it."""
     begun = time.monotonic()
-    done = leat("send", "--to", endpoint, "--timeout", 1 * PATIENCE, *options, path)
+    done = leat("send", "--to", endpoint, "--timeout", 3 * PATIENCE, *options, path)
     assert done.returncode == 1, done.stdout
-    assert time.monotonic() - begun < 5 * PATIENCE
+    assert time.monotonic() - begun < 10 * PATIENCE
     return done.stderr
 
 
@@ -218,7 +214,7 @@ def test_a_connection_that_stands_is_not_cut_when_its_key_is_taken_out(make_embe
     embedded = make_embedded(*with_keys(keys))
     out = folder / "hub"
     leat("keys", "client", "hub", "--dir", keys, "--out", out, check=True)
-    client = example.Client(embedded.endpoint, keys=str(out))
+    client = harness.example.Client(embedded.endpoint, keys=str(out))
 
     def sends(id):
         client.send("text", [msgpack.packb({"id": id, "text": "what a good day"})], [0])
@@ -243,9 +239,8 @@ def test_a_client_that_waits_is_in_as_soon_as_its_key_is(make_embedded, folder, 
     sender = harness.send_in_background(
         embedded.endpoint, texts_file(folder / "t.ndjson", range(3)), options=("--keys", out))
     # libzmq gives up for good after a refusal; the client must not.
-    until("the key was refused",
-          lambda: embedded.program.metric("leat_ingest_connections_refused_total"))
-    assert "its key is not in the folder" in embedded.program.log()
+    until("the key was refused", lambda: "its key is not in the folder" in embedded.program.log())
+    assert embedded.program.metric("leat_ingest_connections_refused_total") > 0
     card.write_text(text)
     assert harness.finish(sender)["committed"] == 3
 

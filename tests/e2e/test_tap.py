@@ -37,7 +37,7 @@ def test_tap_shows_records_as_they_leave_a_stage(embedded, folder):
         _, seen = flow_until_ended(tap, embedded.endpoint, folder)
         assert len(seen) == 3
         for one in seen:
-            assert one["stage"] == stage and one["kind"] == "text" and one["attempt"] == 1
+            assert one["stage"] == stage and one["kind"] == "text" and one["attempt"] >= 1
             assert one["record"]["id"].startswith("t")
             assert stage == "cache" or one["result"]
     assert (embedded.data / "tap").stat().st_mode & 0o777 == 0o700
