@@ -27,13 +27,16 @@ def with_keys(keys):
     return ("--set", f"security.keys={keys}")
 
 
-def refused(endpoint, path, *options):
-    """What `leat send` complains of; it must not take long over it."""
-    begun = time.monotonic()
-    done = leat("send", "--to", endpoint, "--timeout", 3 * PATIENCE, *options, path)
-    assert done.returncode == 1, done.stdout
-    assert time.monotonic() - begun < 10 * PATIENCE
-    return done.stderr
+def check_refused(reason, endpoint, path, *options):
+    """`leat send` complains of this, and does not take long over it. It tells what it knows when its
+    time is over; a machine that is busy gets more."""
+    for seconds in (1 * PATIENCE, 5 * PATIENCE, 20 * PATIENCE):
+        begun = time.monotonic()
+        done = leat("send", "--to", endpoint, "--timeout", seconds, *options, path)
+        assert done.returncode == 1, done.stdout
+        if reason in done.stderr and time.monotonic() - begun < seconds + 4 * PATIENCE:
+            return
+    raise AssertionError(f"not in time: {reason}\n{done.stderr}")
 
 
 def test_keys_are_made_once_and_only_for_their_owner(folder, keys):
@@ -165,18 +168,16 @@ def test_who_has_the_wrong_keys_is_told_so_in_time(make_embedded, folder, keys):
     path = texts_file(folder / "texts.ndjson", range(3))
     assert send(embedded.endpoint, path, options=("--keys", keys))["committed"] == 3
 
-    assert "it talks with keys only" in refused(embedded.endpoint, path)
+    check_refused("it talks with keys only", embedded.endpoint, path)
 
     leat("keys", "--dir", folder / "others", check=True)
-    assert "another key than the server's" in refused(
-        embedded.endpoint, path, "--keys", folder / "others")
+    check_refused("another key than the server's", embedded.endpoint, path, "--keys", folder / "others")
 
     shutil.copy(keys / "server.pub", folder / "others")
-    assert "not among those that may connect" in refused(
-        embedded.endpoint, path, "--keys", folder / "others")
+    check_refused("not among those that may connect", embedded.endpoint, path, "--keys", folder / "others")
 
     (folder / "others" / "client.key").chmod(0o644)
-    assert "chmod 600" in refused(embedded.endpoint, path, "--keys", folder / "others")
+    check_refused("chmod 600", embedded.endpoint, path, "--keys", folder / "others")
     assert embedded.query("SELECT count(*) FROM texts") == [(3,)]
 
 
@@ -193,7 +194,7 @@ def test_the_examples_use_keys(make_embedded, folder, keys, monkeypatch):
 
 def test_keys_without_services_that_have_some_are_told(embedded, folder, keys):
     path = texts_file(folder / "texts.ndjson", range(3))
-    assert "talks without" in refused(embedded.endpoint, path, "--keys", keys)
+    check_refused("talks without", embedded.endpoint, path, "--keys", keys)
 
 
 def test_a_key_that_is_put_in_counts_and_one_taken_out_does_not(make_embedded, folder, keys):
@@ -204,7 +205,7 @@ def test_a_key_that_is_put_in_counts_and_one_taken_out_does_not(make_embedded, f
     assert send(embedded.endpoint, path, options=("--keys", out))["committed"] == 3
     leat("keys", "remove", "hub", "--dir", keys, check=True)
     assert leat("keys", "remove", "hub", "--dir", keys).returncode == 1
-    assert "not among those" in refused(embedded.endpoint, path, "--keys", out)
+    check_refused("not among those", embedded.endpoint, path, "--keys", out)
     # What is no key in the folder harms nobody.
     (keys / "clients" / "note").write_bytes(bytes(range(256)) * 100)
     assert send(embedded.endpoint, path, options=("--keys", keys))["committed"] == 3
@@ -223,7 +224,7 @@ def test_a_connection_that_stands_is_not_cut_when_its_key_is_taken_out(make_embe
     sends("before")
     leat("keys", "remove", "hub", "--dir", keys, check=True)
     path = texts_file(folder / "texts.ndjson", range(3))
-    assert "not among those" in refused(embedded.endpoint, path, "--keys", out)
+    check_refused("not among those", embedded.endpoint, path, "--keys", out)
     sends("after")  # a connection that was cut would not come in again
     client.socket.close(0)
     assert embedded.query("SELECT id FROM texts ORDER BY id") == [("after",), ("before",)]
