@@ -89,7 +89,10 @@ def test_a_program_that_is_not_there_has_failed(runner, folder):
 
 
 def test_what_hangs_is_ended_with_all_that_it_started(runner):
-    status, said = runner.run_in_time(["sh", "-c", "sleep 1000 & echo $!; wait"], harness.BUILD, 5,
-                                      stdout=subprocess.PIPE)
-    assert status is None and "not done in time" in said
+    for seconds in (1, 10):  # the first is too little for a start on a busy machine
+        status, said = runner.run_in_time(["sh", "-c", "sleep 1000 & echo $!; wait"], harness.BUILD,
+                                          seconds, stdout=subprocess.PIPE)
+        assert status is None and "not done in time" in said
+        if said[0].isdigit():
+            break
     harness.until("the other is gone", lambda: harness.state(int(said.split()[0])) in ("", "Z"))
