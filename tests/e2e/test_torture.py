@@ -31,8 +31,8 @@ def torture_modules():
 
 
 def run(program, *words, timeout=480):
-    """The lines of JSON that it prints; its exit status says that all is well. When it takes too long it is told to end, PostgreSQL included,
-    and what is left of it is killed."""
+    """The lines of JSON that it prints; its exit status says that all is well. When it takes too long it
+    is told to end, PostgreSQL included, and what is left of it is killed."""
     process = subprocess.Popen([TORTURE / program, *map(str, words)], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, start_new_session=True,
                                env={**os.environ, "TEST_BUILD": str(harness.BUILD)})
@@ -178,9 +178,9 @@ def test_a_short_run_is_clean_under_valgrind(folder):
     try:
         harness.until("leat run is ready", lambda: process.poll() is not None or
                       harness.http(address, "/readyz")[0] == 200, 300)
-        told = harness.send(endpoint, harness.SAMPLE / "texts.ndjson", timeout=120)
+        told = harness.send(endpoint, harness.SAMPLE / "texts.ndjson")
         assert told["committed"] == told["accepted"] > 100
-        again = harness.send(endpoint, harness.SAMPLE / "texts.ndjson", timeout=120)
+        again = harness.send(endpoint, harness.SAMPLE / "texts.ndjson")
         assert again["committed"] == told["committed"]
         client, _ = test_features.send(endpoint, test_features.blocks(
             "S", test_features.sample("EURXAU")[:300], 200))
