@@ -203,6 +203,15 @@ def test_postgresql_may_crash(folder, own_postgres, redis):
         assert cluster.query("SELECT count(*) FROM dead_letters") == [(0,)]
 
 
+def test_a_drained_run_leaves_nothing_and_goes_on_later(embedded, folder):
+    path = harness.texts_file(folder / "a.ndjson", range(2000))
+    harness.send(embedded.endpoint, path, wait="accepted")
+    assert embedded.program.stop() in (0, 3)
+    embedded.start()
+    harness.until("all are in the store", lambda: len(ids(embedded)) == 2000)
+    assert embedded.program.stop() == 0
+
+
 def test_a_backlog_waits_in_the_journal_in_flat_memory(cluster, folder):
     n = 4000 // harness.PATIENCE
     path = harness.texts_file(folder / "load.ndjson", range(n), "number {i} had a good day, " * 2200)
