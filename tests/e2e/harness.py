@@ -484,6 +484,22 @@ def texts(cluster):
     return cluster.query("SELECT count(*) FROM texts")[0][0]
 
 
+def count(cluster):
+    """Rows and distinct ids."""
+    return cluster.query("SELECT count(*), count(DISTINCT id) FROM texts")[0]
+
+
+def counter(program, name, **labels):
+    """A metric; one that nobody tells is 0."""
+    return program.metric(name, **labels) or 0
+
+
+def set_store_down(cluster, postgres):
+    postgres.crash()
+    until("persist says that the store is away",
+          lambda: http(cluster["persist"].http_address, "/readyz")[0] == 503)
+
+
 def some_rows(cluster):
     until("some rows are there", lambda: texts(cluster) > 0)
 

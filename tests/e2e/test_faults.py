@@ -48,21 +48,13 @@ import zmq
 
 import harness
 import test_features
+from harness import count, counter, set_store_down
 OUTAGE = int(os.environ.get("TEST_OUTAGE", 0))  # 0: the short form
 SANITIZED = harness.BUILD.name.endswith("san")
 
 
-def count(cluster):
-    """Rows and distinct ids."""
-    return cluster.query("SELECT count(*), count(DISTINCT id) FROM texts")[0]
-
-
 def dead(cluster):
     return cluster.query("SELECT count(*) FROM dead_letters")[0][0]
-
-
-def counter(program, name, **labels):
-    return program.metric(name, **labels) or 0
 
 
 def sent_again(ingest):
@@ -75,12 +67,6 @@ def sent_again(ingest):
                 for what in ("resent", "probed")]
 
     return harness.until("two answers are alike", lambda: (now := told()) == told() and now)
-
-
-def set_store_down(cluster, postgres):
-    postgres.crash()
-    harness.until("persist says that the store is away",
-                  lambda: harness.http(cluster["persist"].http_address, "/readyz")[0] == 503)
 
 
 class Tap:

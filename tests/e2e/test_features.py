@@ -4,7 +4,6 @@ exact fits in rational numbers."""
 import csv
 import datetime
 import fractions
-import importlib.util
 import math
 import random
 import struct
@@ -21,17 +20,6 @@ WINDOWS = {"w15": 15, "w30": 30, "w45": 45, "w60": 60, "w75": 75, "agg": 90}
 WARMUP = 104
 NEVER_CUT = 2000
 UTC = datetime.timezone.utc
-
-
-def load_client():
-    path = ROOT / "proto" / "examples" / "example.py"
-    spec = importlib.util.spec_from_file_location("example", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Client
-
-
-Client = load_client()
 
 
 def sample(name):
@@ -56,7 +44,8 @@ def blocks(name, rows, size, packed=True, **more):
 def send(endpoint, records, at_once=1):
     """Sends packed blocks, `at_once` in each send, and waits until they are committed."""
     refused = []
-    client = Client(endpoint, on_reject=lambda tag, code, reason: refused.append((tag, code, reason)))
+    client = harness.example.Client(
+        endpoint, on_reject=lambda tag, code, reason: refused.append((tag, code, reason)))
     records = list(records)
     for i in range(0, len(records), at_once):
         part = records[i:i + at_once]
@@ -196,7 +185,7 @@ def test_a_hundred_series_interleaved_are_right(cluster):
 def test_a_killed_process_loses_no_row(make_cluster, stage):
     cluster = make_cluster(regress=2)
     rows = [(1704067200000000 + i * 60000000, 1.07 + math.sin(i * 0.1) * 1e-3) for i in range(30000)]
-    client = Client(cluster.endpoint)
+    client = harness.example.Client(cluster.endpoint)
     for i, block in enumerate(blocks("EURUSD", rows, 500)):
         client.send("series", [block], [i])
         if i == 20:

@@ -7,8 +7,6 @@ import psycopg2
 import harness
 from harness import until
 
-EXACT = "SELECT count(*), count(DISTINCT id) FROM texts"
-
 
 def test_a_key_that_somebody_holds_holds_only_its_batch_up(make_cluster, folder):
     cluster = make_cluster(settings={"persist.lock_timeout": "500ms"})
@@ -18,12 +16,12 @@ def test_a_key_that_somebody_holds_holds_only_its_batch_up(make_cluster, folder)
         holder.cursor().execute("UPDATE texts SET lang = 'xx' WHERE id = 't0'")
         sender = harness.send_in_background(cluster.endpoint, path)
         until("the rest is committed while the key is held",
-              lambda: (cluster["persist"].metric("leat_persist_set_aside_total") or 0) > 0 and
-              cluster.query(EXACT)[0][0] > 1)
+              lambda: harness.counter(cluster["persist"], "leat_persist_set_aside_total") > 0 and
+              harness.texts(cluster) > 1)
         assert sender.poll() is None
         holder.rollback()
         assert harness.finish(sender)["committed"] == 5000
-    assert cluster.query(EXACT) == [(5000, 5000)]
+    assert harness.count(cluster) == (5000, 5000)
 
 
 def test_one_connection_is_enough(make_cluster, postgres, folder):
@@ -43,6 +41,6 @@ def test_one_connection_is_enough(make_cluster, postgres, folder):
             holder.rollback()
             assert harness.finish(sender)["committed"] == harness.LOAD
         cluster.close()
-        assert cluster.query(EXACT) == [(harness.LOAD, harness.LOAD)]
+        assert harness.count(cluster) == (harness.LOAD, harness.LOAD)
     finally:
         postgres.query("DROP OWNED BY narrow CASCADE; DROP ROLE narrow")
