@@ -470,7 +470,7 @@ def test_postgresql_is_down_for_long_under_load(own_cluster, own_postgres):
     with harness.load(cluster, "much is said in text {i} " * 6) as load:
         set_store_down(cluster, own_postgres)
         resent, probes = sent_again(ingest)
-        harness.until("only probes go out again", only_probes, 60)
+        harness.until("only probes go out again", only_probes, 150)  # their pauses are up to 30 s
         resent, probes = sent_again(ingest)
         time.sleep(OUTAGE or 6)  # the outage itself
         # One batch goes out again at a time, and that seldom.
